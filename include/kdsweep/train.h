@@ -1,0 +1,67 @@
+/*
+ * One trial: spec + data + teacher's labels -> result. Knows nothing of files, ranks or other trials.
+ */
+#ifndef KDSWEEP_TRAIN_H
+#define KDSWEEP_TRAIN_H
+
+#include <stdint.h>
+
+#include "kdsweep/data.h"
+#include "kdsweep/kernels.h"
+#include "kdsweep/status.h"
+#include "kdsweep/trial.h"
+
+/* What a student gets of its teacher, and what a teacher leaves for its students. Borrowed or filled, [n][n_classes]. */
+typedef struct kds_teacher_labels {
+    const float *train_logits;      /* in the order of kds_split_view.train */
+    const float *validation_logits; /* in the order of kds_split_view.validation */
+} kds_teacher_labels;
+
+/* Where a teacher's labels go when it has been trained; caller's arrays of the right size, or all NULL. */
+typedef struct kds_train_outputs {
+    float *train_logits;
+    float *validation_logits;
+    float *parameters; /* [n_parameters] */
+} kds_train_outputs;
+
+typedef struct kds_trainer kds_trainer;
+
+/* A trainer is made once per rank and reused: it keeps its arena as long as it is large enough. */
+kds_status kds_trainer_new(const kds_kernels *kernels, kds_trainer **out, kds_error *err);
+void kds_trainer_free(kds_trainer *trainer);
+
+/* Between mini-batches: return true to interrupt. */
+typedef struct kds_train_hooks {
+    bool (*interrupt)(void *context);
+    /* Every `checkpoint_seconds` (0: never), and when interrupted after at least `checkpoint_after` seconds of training: keep these
+     * bytes, replacing the trial's earlier ones. Failure is not fatal. */
+    void (*checkpoint)(void *context, const void *bytes, size_t n_bytes);
+    double checkpoint_seconds;
+    double checkpoint_after;
+    void *context;
+} kds_train_hooks;
+
+/*
+ * Train and measure one trial. `checkpoint` (may be NULL): bytes of an earlier interruption; if they do not belong to this spec and
+ * split, or are damaged, the trial starts over.
+ * result->status is DONE or DIVERGED (with reason) and everything but rank, host and finished_at is filled when KDS_OK is returned.
+ * KDS_STOPPED: interrupted. KDS_MEMORY: no workspace. KDS_GRID: the spec does not fit the data.
+ */
+kds_status kds_train_trial(kds_trainer *trainer, const kds_trial_spec *spec, const kds_split_view *split,
+                           const kds_teacher_labels *teacher, const void *checkpoint, size_t n_checkpoint,
+                           const kds_train_hooks *hooks, const kds_train_outputs *outputs, kds_trial_result *result,
+                           kds_error *err);
+
+/* Number of parameters of a model on this many features and classes. KDS_GRID for a bad name. */
+kds_status kds_train_n_parameters(const char *model, int32_t n_features, int32_t n_classes, int64_t *out,
+                                  kds_error *err);
+
+/* Bytes of workspace that kds_train_trial takes for this trial: exact. */
+kds_status kds_train_workspace(const kds_trial_spec *spec, int32_t n_features, int32_t n_classes, int64_t n_train,
+                               int64_t n_validation, int64_t n_test, size_t *out, kds_error *err);
+
+/* Floating-point operations (multiply-adds times two) of this trial: training, evaluation, multiplier updates. */
+kds_status kds_train_flops(const kds_trial_spec *spec, int32_t n_features, int32_t n_classes, int64_t n_train,
+                           int64_t n_validation, int64_t n_test, double *out, kds_error *err);
+
+#endif

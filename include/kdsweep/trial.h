@@ -1,0 +1,321 @@
+/*
+ * A trial: what is trained (kds_trial_spec), what came out (kds_trial_result), and the table of keys that both the grid
+ * file and the results file are made from.
+ *
+ * A trial is a pure function of its spec, the data bytes, the instruction set and the BLAS core. Its identity (spec id) is
+ * a hash over exactly the keys that have an effect on it: two combinations that differ only in a key without effect, such
+ * as the temperature of a student without a teacher, are one trial.
+ */
+#ifndef KDSWEEP_TRIAL_H
+#define KDSWEEP_TRIAL_H
+
+#include <stdint.h>
+
+#include "kdsweep/status.h"
+#include "kdsweep/text.h"
+
+/* ---- choices ----------------------------------------------------------------------------------------------------- */
+
+typedef enum kds_role { KDS_ROLE_TEACHER, KDS_ROLE_STUDENT, KDS_ROLE_BASELINE, KDS_N_ROLES } kds_role;
+
+/* Values of the choice keys. The order is that of the words in the key table (trial/keys.c). */
+typedef enum kds_source { KDS_SOURCE_IDX, KDS_SOURCE_HDF5, KDS_SOURCE_GAUSSIANS } kds_source;
+typedef enum kds_profile { KDS_PROFILE_EXPONENTIAL, KDS_PROFILE_STEP } kds_profile;
+typedef enum kds_validation_from { KDS_VALIDATION_FROM_TEST, KDS_VALIDATION_FROM_TRAIN } kds_validation_from;
+typedef enum kds_standardize { KDS_STANDARDIZE_NONE, KDS_STANDARDIZE_GLOBAL, KDS_STANDARDIZE_FEATURE } kds_standardize;
+typedef enum kds_objective {
+    KDS_OBJECTIVE_STANDARD, /* methods 2.1: E[l] */
+    KDS_OBJECTIVE_BALANCED, /* mean over classes of the class-conditional risk */
+    KDS_OBJECTIVE_ROBUST,   /* maximum over classes */
+    KDS_OBJECTIVE_TRADEOFF, /* (1-a) balanced + a robust */
+} kds_objective;
+typedef enum kds_schedule { KDS_SCHEDULE_CONSTANT, KDS_SCHEDULE_STEP, KDS_SCHEDULE_COSINE } kds_schedule;
+typedef enum kds_risk { KDS_RISK_ZERO_ONE, KDS_RISK_CROSS_ENTROPY } kds_risk;       /* l in the multiplier update */
+typedef enum kds_iterate { KDS_ITERATE_LAST, KDS_ITERATE_AVERAGED } kds_iterate;    /* what a robust run returns */
+typedef enum kds_labels { KDS_LABELS_ONE_HOT, KDS_LABELS_TEACHER } kds_labels;      /* in the multiplier update */
+typedef enum kds_tempered { KDS_TEMPERED_TEACHER, KDS_TEMPERED_BOTH } kds_tempered; /* whose logits are divided by T */
+
+/* ---- the spec ---------------------------------------------------------------------------------------------------- */
+
+enum { KDS_MODEL_CHARS = 64, KDS_PATH_CHARS = 512, KDS_MAX_MILESTONES = 8 };
+/* Hidden layers and units of one: far beyond what one core trains, small enough for sizes to be int32_t. */
+enum { KDS_MAX_LAYERS = 16, KDS_MAX_WIDTH = 65536 };
+
+/* How one model is trained: the keys that a teacher and a student both have. */
+typedef struct kds_recipe {
+    char model[KDS_MODEL_CHARS]; /* "mlp:512-256": hidden widths */
+    int32_t objective;           /* kds_objective */
+    double tradeoff;             /* a in [0, 1], methods 2.1; only for the tradeoff objective */
+    int32_t epochs;
+    int32_t batch;
+    double lr; /* peak learning rate */
+    double momentum;
+    int32_t nesterov; /* 0 or 1 */
+    double weight_decay;
+    int32_t decay_biases; /* 0: weights only; 1: biases too */
+    int32_t schedule;     /* kds_schedule */
+    double warmup;        /* epochs of linear warm-up */
+    int32_t n_milestones;
+    double milestones[KDS_MAX_MILESTONES]; /* step schedule: epochs after which lr is multiplied by lr_decay */
+    double lr_decay;
+    double robust_step;     /* EG step g, methods 2.4 */
+    int32_t robust_every;   /* gradient steps between multiplier updates */
+    int32_t robust_batch;   /* validation examples for one update; 0: all */
+    int32_t robust_risk;    /* kds_risk */
+    int32_t robust_iterate; /* kds_iterate */
+} kds_recipe;
+
+typedef struct kds_data_spec {
+    int32_t source;            /* kds_source */
+    char path[KDS_PATH_CHARS]; /* folder (idx) or file (hdf5) */
+    int32_t profile;           /* kds_profile */
+    double imbalance_ratio;    /* n_max / n_min >= 1 */
+    int64_t max_count;         /* n_max of the long tail; 0: as many as the largest class has */
+    int32_t validation_from;   /* kds_validation_from */
+    double validation_fraction;
+    int64_t split_seed;  /* validation split and which examples the long tail keeps */
+    int32_t standardize; /* kds_standardize */
+    /* generated Gaussians: class c has mean separation * (random unit vector of c), identity covariance */
+    int32_t gaussian_classes;
+    int32_t gaussian_features;
+    int32_t gaussian_train; /* examples per class before the long tail is cut */
+    int32_t gaussian_test;  /* examples per class, test and validation together */
+    double gaussian_separation;
+    int64_t gaussian_seed;
+} kds_data_spec;
+
+/* What a student does with its teacher's labels. */
+typedef struct kds_distill_spec {
+    double temperature;            /* T of the training labels */
+    double validation_temperature; /* T of the teacher's labels in the multiplier update; 0: same as temperature */
+    int32_t validation_labels;     /* kds_labels */
+    double mixing;                 /* weight of the teacher term; 1 - mixing on the one-hot term */
+    int32_t tempered;              /* kds_tempered */
+    int32_t t_squared;             /* 1: the teacher term is multiplied by T^2; only with tempered = both */
+} kds_distill_spec;
+
+typedef struct kds_trial_spec {
+    int32_t role; /* kds_role */
+    int64_t seed;
+    int64_t teacher_seed; /* seed of the teacher; equal to seed unless the grid fixes it; -1 until settled: seed */
+    kds_data_spec data;
+    kds_recipe teacher; /* of the teacher itself, or of this student's teacher; without meaning in a baseline */
+    kds_recipe student; /* without meaning in a teacher */
+    kds_distill_spec distill;
+} kds_trial_spec;
+
+const char *kds_role_name(kds_role role); /* "teacher" */
+
+/* The recipe that this trial trains: the teacher's for a teacher, the student's otherwise. */
+const kds_recipe *kds_trial_recipe(const kds_trial_spec *spec);
+
+/* ---- keys -------------------------------------------------------------------------------------------------------- */
+
+typedef enum kds_key_type {
+    KDS_KEY_BOOL,
+    KDS_KEY_INT,
+    KDS_KEY_NUMBER,
+    KDS_KEY_CHOICE,
+    KDS_KEY_TEXT,
+    KDS_KEY_NUMBERS, /* a short list that is one value (milestones); never an axis */
+} kds_key_type;
+
+/* Whose value a slot is. A recipe key has two slots, "teacher.<name>" and "student.<name>". */
+typedef enum kds_scope { KDS_SCOPE_TRIAL, KDS_SCOPE_TEACHER, KDS_SCOPE_STUDENT } kds_scope;
+
+/*
+ * One slot: one field of kds_trial_spec with its name in the grid file and in the results file. The table of slots is
+ * made from the one list of keys in trial/keys.c.
+ */
+typedef struct kds_slot {
+    const char *path;        /* in the grid file: "student.train.lr" */
+    const char *shared_path; /* where a value for both teacher and student stands: "train.lr"; NULL if there is none */
+    const char *name;        /* coordinate in the results file: "student_lr"; snake_case, unique */
+    kds_key_type type;
+    kds_scope scope;
+    bool sweepable;
+    bool free_of_cost; /* does not change how long a trial takes: seeds, temperatures, mixing */
+    bool decides;      /* other slots apply or not, or get their meaning, by this one's value: objective, mixing ... */
+    bool checked;      /* kds_trial_spec_check looks at it */
+    bool is_model;     /* a text that kds_model_parse must accept */
+    uint8_t roles;     /* bit 1 << role: the roles whose identity can depend on it; 0: none (data.path) */
+    uint8_t rule;      /* when it has an effect; private to trial/keys.c, asked through kds_slot_applies */
+    size_t offset;     /* of the field in kds_trial_spec */
+    size_t size;       /* of the field: bytes of the integer, capacity of a text, of a whole list */
+    size_t count_offset; /* KDS_KEY_NUMBERS: of the int32_t that counts the list */
+    double minimum, maximum;
+    bool minimum_excluded, maximum_excluded;
+    const char *const *choices; /* NULL-terminated words of a choice; NULL otherwise */
+    const char *default_text;   /* as it would be written in the grid file; NULL: the key must be given */
+    const char *units;          /* "1", "epochs", "examples", ... */
+    const char *meaning;        /* one line, with its formula or source */
+} kds_slot;
+
+/* The table, in canonical order. */
+const kds_slot *kds_slots(int *n_slots);
+
+/* Index of the slot with this coordinate name ("temperature"), or -1. */
+int kds_slot_find(const char *name);
+
+/* One value of a slot. Texts and number lists are borrowed or owned by whoever made the value; see there. */
+typedef struct kds_value {
+    union {
+        int64_t integer; /* BOOL, INT, CHOICE (index into choices) */
+        double number;   /* NUMBER */
+        const char *text;
+        struct {
+            const double *items;
+            int32_t n_items;
+        } numbers;
+    };
+} kds_value;
+
+/* Read and write the field of a slot. kds_slot_set copies texts (they must fit; the grid checks). */
+kds_value kds_slot_get(const kds_slot *slot, const kds_trial_spec *spec);
+void kds_slot_set(const kds_slot *slot, kds_trial_spec *spec, kds_value value);
+
+/* The value as it stands in the grid file and in canonical text: 4, 0.1, "robust", true, [10.0, 20.0]. Choices and texts are
+ * quoted when `quoted`. */
+void kds_slot_value_to_text(const kds_slot *slot, kds_value value, bool quoted, kds_text *out);
+
+/* What a slot takes, in words: "a number > 0 and <= 1000", "one of \"last\", \"averaged\"". */
+void kds_slot_allowed_to_text(const kds_slot *slot, kds_text *out);
+
+/* Is this value of the right kind also one that the slot takes (range, length, a model that parses)? If not, `why` (may be NULL)
+ * gets a few words: "out of range". */
+bool kds_slot_accepts(const kds_slot *slot, kds_value value, kds_text *why);
+
+/* Identity of "this slot has this value": a hash over the key and the value's bits (of a choice: its word, so that the order of the
+ * words is free). The spec id is made from the sum of these, so whoever walks through many trials can keep it up to date
+ * value by value. */
+uint64_t kds_slot_value_hash(const kds_slot *slot, kds_value value);
+
+/*
+ * Does slot i_slot have an effect on this trial, as far as its identity is concerned? Depends on the role (a teacher does not know
+ * of temperatures) and on other keys (the EG step only matters to robust and tradeoff objectives, milestones only to the
+ * step schedule, the ratio's profile not at ratio 1 ...). The teacher's keys apply to its students too. data.path never applies: moved
+ * files are the same data; that they are is checked by their fingerprint.
+ * A student with mixing = 0 remains a student with a teacher, although it trains as its baseline does.
+ */
+bool kds_slot_applies(int i_slot, const kds_trial_spec *spec);
+
+/* A spec with every default set (role student, all slots that have one). */
+kds_trial_spec kds_trial_spec_default(void);
+
+/* Combinations that no single key's range can refuse, e.g. warmup > epochs, a model name that does not parse. Returns KDS_OK, or
+ * KDS_GRID with the reason; *i_slot names the slot to blame. Pure. */
+kds_status kds_trial_spec_check(const kds_trial_spec *spec, int *i_slot, kds_error *err);
+
+/* Replace values that stand for another key's by that value: a validation temperature of 0 by the temperature, a teacher seed of -1
+ * by the seed. */
+void kds_trial_spec_settle(kds_trial_spec *spec);
+
+/* Settle, and put every key without effect (kds_slot_applies) at its default, but for data.path. Specs with the same id become equal;
+ * so training from a canonical spec cannot depend on a key that is not in its identity. */
+void kds_trial_spec_canonical(kds_trial_spec *spec);
+
+/* The teacher's own spec of a student: role teacher, seed = teacher_seed, canonical. */
+kds_trial_spec kds_trial_teacher_of(const kds_trial_spec *student);
+
+/* The same student without a teacher, canonical. */
+kds_trial_spec kds_trial_baseline_of(const kds_trial_spec *student);
+
+/* Version of what the keys mean and of the arithmetic behind them. Raise it when a change gives rows of the same spec other numbers:
+ * every spec id changes with it, so that a resumed sweep does not mix old rows with new ones. */
+enum { KDS_NUMERICS_VERSION = 1 };
+
+/* Spec id: from numerics version, role, and the sum of the hashes of all slots that apply, settled. 0 is never returned.
+ * Neither the order of the table nor keys that do not apply play a role. */
+uint64_t kds_trial_id(const kds_trial_spec *spec);
+
+/* The last step of kds_trial_id: from the sum (modulo 2^64) of kds_slot_value_hash over the slots that apply. */
+uint64_t kds_trial_id_from_sum(kds_role role, uint64_t sum);
+
+enum { KDS_ID_CHARS = 17 };
+const char *kds_trial_id_to_text(uint64_t id, char buffer[KDS_ID_CHARS]); /* 16 hex digits */
+
+/* "kdsweep_numerics = 1", "role = ...", then "key = value" of every slot that applies, a line each, in table order: what the id
+ * stands for. */
+void kds_trial_spec_to_text(const kds_trial_spec *spec, kds_text *out);
+/* The same as one JSON object on one line (no newline), with "spec_id", "role" and the coordinate names as keys. */
+void kds_trial_spec_to_json(const kds_trial_spec *spec, kds_text *out);
+
+/* Parse "mlp:512-256" into widths (at most max_layers). KDS_GRID with a hint otherwise. "mlp:" and "mlp" alone are the linear
+ * model (no hidden layer). */
+kds_status kds_model_parse(const char *model, int32_t *widths, int max_layers, int *n_layers, kds_error *err);
+
+/* ---- the result -------------------------------------------------------------------------------------------------- */
+
+typedef enum kds_trial_status {
+    KDS_TRIAL_MISSING = 0,
+    KDS_TRIAL_DONE = 1,
+    KDS_TRIAL_DIVERGED = 2,
+    KDS_TRIAL_FAILED = 3,
+} kds_trial_status;
+
+enum { KDS_N_SELECTIONS = 3, KDS_N_SPLITS = 2, KDS_REASON_CHARS = 160, KDS_HOST_CHARS = 64 };
+typedef enum kds_selection { KDS_SELECT_LAST, KDS_SELECT_BEST_AVERAGE, KDS_SELECT_BEST_WORST } kds_selection;
+typedef enum kds_split { KDS_SPLIT_VALIDATION, KDS_SPLIT_TEST } kds_split;
+
+/* The sizes that every row of one results file shares. */
+typedef struct kds_result_shape {
+    int32_t n_classes;
+    int32_t n_groups;     /* 0: the data have no groups */
+    int32_t n_epochs;     /* the longest trial's; shorter curves end in NaN */
+    int64_t n_validation; /* examples */
+    int64_t n_test;
+    int64_t n_parameters; /* the largest model's, 0 unless parameters are stored */
+    bool with_logits;     /* logits of the last iterate on test */
+} kds_result_shape;
+
+/*
+ * One row. Made once per rank by kds_trial_result_new and filled again for each trial; every array is dense, row-major, in
+ * the order of the dimensions named. What was not computed is NaN (floating point) or 0 (counts).
+ */
+typedef struct kds_trial_result {
+    kds_result_shape shape;
+    int32_t status;                /* kds_trial_status */
+    char reason[KDS_REASON_CHARS]; /* why not done; zero-padded */
+    int32_t n_epochs_trained;
+    /* [selection][split] */
+    float accuracy[KDS_N_SELECTIONS][KDS_N_SPLITS];
+    float balanced_accuracy[KDS_N_SELECTIONS][KDS_N_SPLITS];
+    float worst_class_accuracy[KDS_N_SELECTIONS][KDS_N_SPLITS];
+    float loss[KDS_N_SELECTIONS][KDS_N_SPLITS];          /* mean cross-entropy at T = 1, without offsets */
+    int32_t worst_class[KDS_N_SELECTIONS][KDS_N_SPLITS]; /* -1: undefined */
+    int32_t selected_epoch[KDS_N_SELECTIONS];            /* 1-based; 0: none */
+    float *class_accuracy;                               /* [selection][split][class] */
+    int32_t *counts;                                     /* [selection][split][class][predicted] */
+    int32_t *group_counts;                  /* [selection][split][group][class][predicted]; NULL without groups */
+    int32_t *prediction;                    /* [selection][test example]; -1: none; the file stores the smallest type */
+    float *train_loss;                      /* [epoch] mean over the epoch's batches of the training objective */
+    float *validation_accuracy;             /* [epoch] */
+    float *validation_worst_class_accuracy; /* [epoch] */
+    float *multiplier;    /* [epoch][class] lambda at the end of the epoch; NaN unless robust or tradeoff */
+    int32_t *train_count; /* [class] examples after the long tail was cut */
+    float *logits;        /* [test example][class]; NULL unless shape.with_logits */
+    float *parameters;    /* [parameter], NaN behind the model's own; NULL unless shape.n_parameters */
+    /* timing: may differ between runs */
+    double wall_seconds;
+    double cpu_seconds;
+    int32_t rank;
+    char host[KDS_HOST_CHARS];
+    double finished_at; /* UTC seconds since 1970 */
+    void *memory;       /* owns the arrays */
+} kds_trial_result;
+
+kds_status kds_trial_result_new(const kds_result_shape *shape, kds_trial_result **out, kds_error *err);
+void kds_trial_result_free(kds_trial_result *result);
+/* Back to "missing": NaN, 0 and -1 everywhere. */
+void kds_trial_result_reset(kds_trial_result *result);
+
+/* CRC-32 over everything but the timing columns, in a fixed order and little-endian: the row_crc of the file. The padding of the
+ * arrays is part of it. */
+uint32_t kds_trial_result_crc(const kds_trial_result *result);
+
+/* The row as opaque bytes, for the farm to carry to the rank that writes, and back. The size depends on the shape alone. */
+size_t kds_trial_result_packed_size(const kds_result_shape *shape);
+void kds_trial_result_pack(const kds_trial_result *result, void *bytes);
+void kds_trial_result_unpack(const void *bytes, kds_trial_result *result);
+
+#endif

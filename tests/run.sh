@@ -1,0 +1,141 @@
+#!/bin/sh
+# Build and test everything. Quiet on success, loud on failure; run it as often as you like.
+#
+#   tests/run.sh            all phases, without the tests labelled "long" (ctest -LE long)
+#   tests/run.sh --long     all phases, and the tests labelled "long"
+#   tests/run.sh --fast     only the release build and its unit tests
+#
+# Each phase prints one line and keeps its output in build/log/<phase>.log; the end of the log is shown when it fails.
+# Missing Debian packages are installed by cmake/install-deps.sh, Python packages into build/venv.
+set -u
+
+usage() {
+    sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p;}' "$0"
+}
+
+mode=normal
+for argument in "$@"; do
+    case "$argument" in
+        --fast) mode=fast ;;
+        --long) mode=long ;;
+        -h | --help) usage; exit 0 ;;
+        *) usage >&2; exit 1 ;;
+    esac
+done
+
+root=$(cd "$(dirname "$0")/.." && pwd) || exit 1
+cd "$root" || exit 1
+log_folder=$root/build/log
+mkdir -p "$log_folder" || exit 1
+n_jobs=$(nproc 2>/dev/null || echo 2)
+n_failed=0
+n_phases=0
+
+. cmake/environment.sh
+
+# phase <name> <words> <command...>: run it, print one line.
+phase() {
+    name=$1
+    words=$2
+    shift 2
+    n_phases=$((n_phases + 1))
+    log=$log_folder/$name.log
+    started=$(date +%s)
+    if "$@" >"$log" 2>&1; then
+        verdict=ok
+    else
+        verdict=FAILED
+        n_failed=$((n_failed + 1))
+    fi
+    printf '%-16s %-52s %6s %5d s\n' "$name" "$words" "$verdict" $(($(date +%s) - started))
+    if [ "$verdict" = FAILED ]; then
+        echo "---- end of ${log#"$root"/} ----"
+        grep -vE '^\[[0-9]+/[0-9]+\] (Building|Linking)|^-- |Passed +[0-9.]+ sec$|^ +Start +[0-9]+: ' "$log" | tail -n 60
+        echo "---------------------------------"
+    fi
+    # what ctest says at its end: "100% tests passed, 0 tests failed out of N"
+    grep -E '^[0-9]+% tests passed, ' "$log" | sed "s/^/    /"
+    [ "$verdict" = ok ]
+}
+
+# Quietest possible success: warnings show up in the log, errors stop it.
+build() {
+    configure "$@" && cmake --build "build/$1" --parallel "$n_jobs"
+}
+
+# run_ctest <preset> <arguments...>
+run_ctest() {
+    folder=build/$1
+    shift
+    if [ "$mode" != long ]; then
+        set -- "$@" -LE long
+    fi
+    (cd "$folder" && ctest --parallel "$n_jobs" --output-on-failure --no-tests=error "$@")
+}
+
+# One whole run of the program without MPI, when it is built.
+smoke() {
+    program=$root/build/$1/kdsweep
+    if [ ! -f "$root/src/app/main.c" ]; then
+        echo "no program yet"
+        return 0
+    fi
+    "$program" --version || return 1
+    "$program" --help >/dev/null || return 1
+    work=$(mktemp -d) || return 1
+    "$program" "$root/sweeps/smoke.cfg" --output "$work/smoke.h5" --progress none &&
+        "$program" status "$work/smoke.h5" && "$program" verify "$work/smoke.h5" -k 1
+    code=$?
+    rm -rf "$work"
+    return $code
+}
+
+started_all=$(date +%s)
+finish() {
+    minutes=$((($(date +%s) - started_all) / 60))
+    seconds=$((($(date +%s) - started_all) % 60))
+    if [ "$n_failed" -eq 0 ]; then
+        echo "tests/run.sh: all $n_phases phases passed in $minutes min $seconds s"
+        exit 0
+    fi
+    echo "tests/run.sh: $n_failed of $n_phases phases FAILED in $minutes min $seconds s; logs in build/log/"
+    exit 1
+}
+
+if [ "$mode" = long ]; then
+    echo "tests/run.sh: with the tests labelled long"
+else
+    echo "tests/run.sh: without the tests labelled long (ctest -LE long); --long runs them too"
+fi
+
+phase packages "system packages" sh cmake/install-deps.sh || finish
+choose_generator # install-deps may just have brought it
+
+if [ "$mode" = fast ]; then
+    phase release-build "release: configure and build" build release || finish
+    phase release-unit "release: unit tests" run_ctest release -L unit
+    finish
+fi
+
+phase venv "Python packages in build/venv" make_venv || finish
+if phase release-build "release: configure and build" build release; then
+    phase release-test "release: all tests" run_ctest release
+fi
+if phase asan-build "address and undefined-behaviour sanitizers: build" build asan; then
+    phase asan-test "sanitizers: unit, kernels, golden" run_ctest asan -L 'unit|kernels|golden'
+    phase asan-smoke "sanitizers: one whole sweep" smoke asan
+fi
+if phase no-mpi-build "without MPI, serial HDF5: build" build no-mpi; then
+    phase no-mpi-test "without MPI: unit tests" run_ctest no-mpi -L unit
+    phase no-mpi-smoke "without MPI: one whole sweep" smoke no-mpi
+fi
+if command -v mpicc.mpich >/dev/null 2>&1 && command -v h5pcc.mpich >/dev/null 2>&1; then
+    if phase mpich-build "MPICH: build" build mpich; then
+        phase mpich-test "MPICH: MPI and store tests" run_ctest mpich -R '^mpi\.|^unit\.(store|farm)\.'
+    fi
+else
+    echo "mpich            left out: no mpicc.mpich and h5pcc.mpich here"
+fi
+command -v gcc >/dev/null 2>&1 && phase gcc-build "GCC, warnings as errors" build gcc
+command -v clang >/dev/null 2>&1 && phase clang-build "Clang, warnings as errors" build clang
+finish
