@@ -1,0 +1,67 @@
+/*
+ * Private to data: what a source of examples has to provide, and the block that it fills.
+ *
+ * A new source is one file with one kds_data_source, one line in KDS_DATA_SOURCES below, and one word of the grid's key
+ * table (enum kds_source).
+ */
+#ifndef KDSWEEP_DATA_SOURCE_H
+#define KDSWEEP_DATA_SOURCE_H
+
+#include "kdsweep/data.h"
+
+/* X(name in enum kds_source, name of the kds_data_source constant) */
+#define KDS_DATA_SOURCES(X) \
+    X(IDX, idx)             \
+    X(HDF5, hdf5)           \
+    X(GAUSSIANS, gaussians)
+
+/* Features of one example. With at most INT32_MAX examples, sizes in bytes then never overflow 64 bits. */
+enum { KDS_DATA_MAX_FEATURES = 1 << 26 };
+
+/* The block while it is filled: the arrays of kds_dataset, writable. What `shape` says is settled before. */
+typedef struct kds_data_parts {
+    kds_dataset shape; /* sizes only, pointers NULL */
+    uint8_t *x_u8;     /* [n_train + n_test][n_features]; one of the two is NULL */
+    float *x_f32;
+    int32_t *label;                     /* [n_train + n_test] */
+    int32_t *group;                     /* the same; NULL without groups */
+    char (*class_name)[KDS_NAME_CHARS]; /* [n_classes] already "0", "1", ... */
+    char (*group_name)[KDS_NAME_CHARS]; /* [n_groups] the same; NULL without groups */
+} kds_data_parts;
+
+typedef struct kds_data_source {
+    const char *name; /* for messages when there is no path */
+    bool has_path;    /* data.path matters */
+    /* Find the sizes (out is zeroed); must be cheap. The caller checks what holds for every source: no empty part, two
+     * classes, sizes in range. */
+    kds_status (*probe)(const kds_data_spec *spec, kds_dataset *out, kds_error *err);
+    /*
+     * Fill every x, label and group, and the names where the source knows better than numbers. The source checks that
+     * what it reads still agrees with parts->shape, and that labels and groups are in range; the caller checks that
+     * x is finite and that no class is empty.
+     */
+    kds_status (*fill)(const kds_data_spec *spec, const kds_data_parts *parts, kds_error *err);
+} kds_data_source;
+
+#define X(NAME, name) extern const kds_data_source kds_data_source_##name;
+KDS_DATA_SOURCES(X)
+#undef X
+
+/* Copy `size` bytes of `text` to names[i_name]. KDS_DATA when they are none or do not fit; `where` names the file. */
+kds_status kds_data_name_set(char (*names)[KDS_NAME_CHARS], int32_t i_name, const char *text, size_t size,
+                             const char *where, kds_error *err);
+
+/* ---- the steps of a split, one file each ------------------------------------------------------------------------- */
+
+/* What becomes of an example. */
+typedef enum kds_data_use { KDS_USE_REST = 0, KDS_USE_VALIDATION = 1, KDS_USE_DROPPED = 2 } kds_data_use;
+
+/* long_tail.c: mark as KDS_USE_DROPPED those training examples that are KDS_USE_REST and beyond their class's count.
+ * use: [n_train]. KDS_DATA when a class is left without any. */
+kds_status kds_long_tail_cut(const kds_dataset *dataset, const kds_data_spec *spec, uint8_t *use, kds_error *err);
+
+/* standardize.c: scale and shift [n_features] from the n_rows examples `rows`, ascending. */
+kds_status kds_standardize_measure(const kds_dataset *dataset, kds_standardize how, const int32_t *rows, int64_t n_rows,
+                                   float *scale, float *shift, kds_error *err);
+
+#endif

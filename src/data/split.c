@@ -1,0 +1,178 @@
+/*
+ * What one trial sees of a data set. Three steps in fixed order: validation, long tail, standardisation.
+ *
+ * The order is what keeps the parts comparable: validation and test do not depend on the imbalance ratio, and nothing
+ * of either enters the means and deviations.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "data_source.h"
+#include "kdsweep/arena.h"
+#include "kdsweep/hash.h"
+#include "kdsweep/kernels.h"
+#include "kdsweep/rng.h"
+
+/* Mark round(fraction * n) of n examples: the first ones of a permutation that depends on seed and n alone. */
+static kds_status take_validation(const kds_data_spec *spec, int64_t n, uint8_t *use, kds_error *err)
+{
+    kds_status status = KDS_OK;
+    const char *part = spec->validation_from == KDS_VALIDATION_FROM_TEST ? "test" : "training";
+    const double n_wanted = round(spec->validation_fraction * (double)n);
+    int32_t *permutation = NULL;
+    if (!(n_wanted >= 1.0 && n_wanted <= (double)n - 1.0)) {
+        KDS_FAIL(err, KDS_DATA, "Choose a fraction that leaves both parts some examples.",
+                 "a validation part of %g of the %lld %s examples is %.0f examples, expected 1 .. %lld",
+                 spec->validation_fraction, (long long)n, part, n_wanted, (long long)n - 1);
+    }
+    permutation = kds_alloc((size_t)n, sizeof *permutation, err);
+    if (permutation == NULL) {
+        status = KDS_MEMORY;
+        goto out;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        permutation[i] = (int32_t)i;
+    }
+    kds_rng rng = kds_rng_make((uint64_t)spec->split_seed, KDS_RNG_SPLIT, 0);
+    kds_rng_shuffle(&rng, permutation, n);
+    for (int64_t i = 0; i < (int64_t)n_wanted; i++) {
+        use[permutation[i]] = KDS_USE_VALIDATION;
+    }
+out:
+    kds_free(permutation);
+    return status;
+}
+
+static int64_t count_use(const uint8_t *use, int64_t n, kds_data_use wanted)
+{
+    int64_t count = 0;
+    for (int64_t i = 0; i < n; i++) {
+        count += use[i] == (uint8_t)wanted;
+    }
+    return count;
+}
+
+/* Write the numbers first, first + 1, ... of the n examples in this use; returns how many. */
+static int64_t list_use(const uint8_t *use, int64_t first, int64_t n, kds_data_use wanted, int32_t *out)
+{
+    int64_t count = 0;
+    for (int64_t i = 0; i < n; i++) {
+        if (use[i] == (uint8_t)wanted) {
+            out[count++] = (int32_t)(first + i);
+        }
+    }
+    return count;
+}
+
+/* All arrays of a split, whose three lengths are known, from one arena; called twice, to measure and to take. */
+static void take_arrays(kds_arena *arena, kds_split_view *split)
+{
+    const size_t n_classes = (size_t)split->dataset->n_classes;
+    const size_t n_features = (size_t)split->dataset->n_features;
+    split->train = KDS_ARENA_TAKE(arena, (size_t)split->n_train, int32_t);
+    split->validation = KDS_ARENA_TAKE(arena, (size_t)split->n_validation, int32_t);
+    split->test = KDS_ARENA_TAKE(arena, (size_t)split->n_test, int32_t);
+    split->train_count = KDS_ARENA_TAKE(arena, n_classes, int32_t);
+    split->validation_count = KDS_ARENA_TAKE(arena, n_classes, int32_t);
+    split->train_prior = KDS_ARENA_TAKE(arena, n_classes, double);
+    split->scale = KDS_ARENA_TAKE(arena, n_features, float);
+    split->shift = KDS_ARENA_TAKE(arena, n_features, float);
+}
+
+static kds_status allocate_split(const kds_split_view *lengths, kds_split_view **out, kds_error *err)
+{
+    kds_status status = KDS_OK;
+    kds_split_view measured = *lengths;
+    kds_arena arena = kds_arena_measure();
+    kds_arena_take(&arena, 1, sizeof **out);
+    take_arrays(&arena, &measured);
+    KDS_TRY(kds_arena_init(&arena, arena.used, err));
+    kds_split_view *split = KDS_ARENA_TAKE(&arena, 1, kds_split_view);
+    *split = *lengths;
+    take_arrays(&arena, split);
+    split->memory = arena.base;
+    *out = split;
+out:
+    return status;
+}
+
+static void count_classes(const kds_dataset *dataset, const int32_t *examples, int64_t n_examples, int32_t *count)
+{
+    for (int64_t i = 0; i < n_examples; i++) {
+        count[dataset->label[examples[i]]]++;
+    }
+}
+
+/* Over the lists and numbers themselves: two specs that lead to the same split have the same identity. */
+static uint64_t fingerprint_of(const kds_split_view *split)
+{
+    const size_t n_features = (size_t)split->dataset->n_features;
+    uint64_t hash = split->dataset->fingerprint;
+    hash = kds_hash64_fold(hash, kds_hash64(split->train, (size_t)split->n_train * sizeof(int32_t), 0));
+    hash = kds_hash64_fold(hash, kds_hash64(split->validation, (size_t)split->n_validation * sizeof(int32_t), 0));
+    hash = kds_hash64_fold(hash, kds_hash64(split->test, (size_t)split->n_test * sizeof(int32_t), 0));
+    hash = kds_hash64_fold(hash, kds_hash64(split->scale, n_features * sizeof(float), 0));
+    hash = kds_hash64_fold(hash, kds_hash64(split->shift, n_features * sizeof(float), 0));
+    return hash;
+}
+
+kds_status kds_split_new(const kds_dataset *dataset, const kds_data_spec *spec, kds_split_view **out, kds_error *err)
+{
+    kds_status status = KDS_OK;
+    const int64_t n_train = dataset->n_train;
+    const int64_t n_test = dataset->n_test;
+    const bool from_test = spec->validation_from == KDS_VALIDATION_FROM_TEST;
+    kds_split_view *split = NULL;
+    *out = NULL;
+    uint8_t *use = kds_alloc((size_t)(n_train + n_test), sizeof *use, err); /* of each example; all KDS_USE_REST */
+    if (use == NULL) {
+        status = KDS_MEMORY;
+        goto out;
+    }
+    uint8_t *test_use = use + n_train;
+    KDS_TRY(take_validation(spec, from_test ? n_test : n_train, from_test ? test_use : use, err));
+    KDS_TRY(kds_long_tail_cut(dataset, spec, use, err));
+
+    const kds_split_view lengths = {
+        .dataset = dataset,
+        .n_train = count_use(use, n_train, KDS_USE_REST),
+        .n_validation = count_use(use, n_train + n_test, KDS_USE_VALIDATION),
+        .n_test = count_use(test_use, n_test, KDS_USE_REST),
+    };
+    KDS_TRY(allocate_split(&lengths, &split, err));
+    list_use(use, 0, n_train, KDS_USE_REST, split->train);
+    list_use(use, 0, n_train + n_test, KDS_USE_VALIDATION, split->validation);
+    list_use(test_use, n_train, n_test, KDS_USE_REST, split->test);
+    count_classes(dataset, split->train, split->n_train, split->train_count);
+    count_classes(dataset, split->validation, split->n_validation, split->validation_count);
+    for (int32_t c = 0; c < dataset->n_classes; c++) {
+        split->train_prior[c] = (double)split->train_count[c] / (double)split->n_train;
+    }
+    KDS_TRY(kds_standardize_measure(dataset, (kds_standardize)spec->standardize, split->train, split->n_train,
+                                    split->scale, split->shift, err));
+    split->fingerprint = fingerprint_of(split);
+    *out = split;
+    split = NULL;
+out:
+    kds_split_free(split);
+    kds_free(use);
+    return status;
+}
+
+void kds_split_free(kds_split_view *split)
+{
+    if (split != NULL) {
+        kds_free(split->memory); /* the view itself lies in it */
+    }
+}
+
+void kds_split_gather(const kds_split_view *split, const struct kds_kernels *kernels, const int32_t *examples,
+                      int32_t n_examples, float *out)
+{
+    const kds_dataset *dataset = split->dataset;
+    if (dataset->is_u8) {
+        kernels->gather_u8(n_examples, dataset->n_features, examples, dataset->x_u8, split->scale, split->shift, out);
+    } else {
+        kernels->gather_f32(n_examples, dataset->n_features, examples, dataset->x_f32, split->scale, split->shift, out);
+    }
+}
