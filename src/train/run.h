@@ -1,0 +1,89 @@
+/*
+ * One trial while it is being trained: what train.c (the loop), measure.c (evaluation) and checkpoint.c share.
+ *
+ * Everything lies in one arena, measured first and allocated once; the loop never allocates.
+ */
+#ifndef KDSWEEP_RUN_H
+#define KDSWEEP_RUN_H
+
+#include "kdsweep/arena.h"
+#include "kdsweep/distill.h"
+#include "kdsweep/nn.h"
+#include "kdsweep/train.h"
+
+/* A multiplier update has several passes over data and may be interrupted between any two of them. */
+typedef enum run_update_phase {
+    UPDATE_DUE,        /* nothing done yet */
+    UPDATE_MULTIPLIED, /* lambda is updated; the averaged iterate still wants its three passes */
+    UPDATE_SUMMED_VALIDATION,
+    UPDATE_SUMMED_TEST,
+    UPDATE_DONE,
+} run_update_phase;
+
+/* Where the training stands: all of it goes into a checkpoint. */
+typedef struct run_position {
+    int32_t epoch;                    /* 0-based; n_epochs when only the outputs are left */
+    int32_t update;                   /* run_update_phase of the update that is due before this step */
+    int64_t step;                     /* within the epoch; steps_per_epoch when only its evaluation is left */
+    int64_t n_updates;                /* multiplier updates so far */
+    int64_t n_iterates;               /* in the sums of the averaged iterate */
+    double loss_sum;                  /* of the epoch so far: batch loss times its rows */
+    double last_loss;                 /* of the last batch, for the message of a divergence */
+    double wall_seconds, cpu_seconds; /* of earlier runs of this trial */
+} run_position;
+
+typedef struct kds_run {
+    const kds_trial_spec *spec;
+    const kds_recipe *recipe;
+    const kds_split_view *split;
+    const kds_teacher_labels *teacher; /* NULL without */
+    const kds_train_hooks *hooks;
+    kds_trial_result *result;
+    kds_model model;
+    kds_net net;
+    kds_loss loss;
+    bool averages;   /* robust_iterate = averaged, and an objective with multipliers */
+    uint32_t stream; /* 1 for teachers: they share no random numbers with their students */
+    int64_t steps_per_epoch;
+    run_position position;
+    double wall_start, cpu_start, checkpoint_due;
+
+    int32_t max_rows;      /* rows of a batch or an evaluation chunk */
+    float *x;              /* [max_rows][n_features] */
+    float *d_logits;       /* [max_rows][n_classes] */
+    float *teacher_rows;   /* [max_rows][n_classes] teacher logits of the batch */
+    int32_t *examples;     /* [max_rows] */
+    int32_t *label;        /* [max_rows] */
+    int32_t *order;        /* [n_train] this epoch's order: positions in split->train */
+    float *logits;         /* [max(n_validation, n_test)][n_classes] of the part that was evaluated last */
+    int32_t *prediction;   /* [n_validation], then [n_test]: of the epoch that is being measured */
+    int32_t *counts;       /* [split][class][predicted] of the epoch that is being measured */
+    float *class_accuracy; /* [split][class] */
+    /* sums of scores over the iterates, for the averaged iterate; NULL unless `averages` */
+    double *sum_validation, *sum_test; /* [n][n_classes] */
+    double *sum_train;                 /* teachers only: what their students will learn from */
+} kds_run;
+
+/* True when the trial must stop now. */
+bool kds_run_interrupted(const kds_run *run);
+
+/* Logits of these examples into out[n][n_classes] by the current parameters. False when interrupted: out is then incomplete, and nothing
+ * else has changed. */
+bool kds_run_forward(kds_run *run, const int32_t *examples, int64_t n_examples, float *out);
+
+/* End of an epoch: validation, curves, selections, test where something is selected. False when interrupted before anything was recorded.
+ * Sets *finite to whether the validation loss is a number. */
+bool kds_run_measure_epoch(kds_run *run, bool *finite);
+
+/* Fill the label buffers etc. of one part. */
+const int32_t *kds_run_part(const kds_run *run, kds_split part, int64_t *n_examples);
+
+/* scores / n_iterates into out. */
+void kds_run_average(const kds_run *run, const double *sum, int64_t n_examples, float *out);
+
+/* Everything that training has changed, as bytes (kds_alloc; kds_free them), and back. Restoring returns false, having changed nothing,
+ * when the bytes are damaged or belong to something else. */
+kds_status kds_run_save(const kds_run *run, void **bytes, size_t *n_bytes, kds_error *err);
+bool kds_run_restore(kds_run *run, const void *bytes, size_t n_bytes);
+
+#endif

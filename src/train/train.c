@@ -1,0 +1,477 @@
+/*
+ * The training loop of one trial.
+ *
+ * The loop can be interrupted before every mini-batch and every evaluation chunk. Each interruption leaves the run at a position
+ * (run_position) from which the same code goes on: what had been begun and not recorded is done again.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "kdsweep/clock.h"
+#include "kdsweep/rng.h"
+#include "run.h"
+
+enum { EVALUATION_ROWS = 256 }; /* rows of an evaluation chunk: large enough for gemm, small enough to stop quickly */
+
+struct kds_trainer {
+    const kds_kernels *kernels;
+    kds_arena arena; /* kept from trial to trial while it is large enough */
+};
+
+kds_status kds_trainer_new(const kds_kernels *kernels, kds_trainer **out, kds_error *err)
+{
+    *out = kds_alloc(1, sizeof **out, err);
+    if (!*out) {
+        return KDS_MEMORY;
+    }
+    (*out)->kernels = kernels;
+    return KDS_OK;
+}
+
+void kds_trainer_free(kds_trainer *trainer)
+{
+    if (trainer) {
+        kds_arena_clear(&trainer->arena);
+        kds_free(trainer);
+    }
+}
+
+/* ---- the workspace ------------------------------------------------------------------------------------------------- */
+
+/* The sizes that the workspace of a trial depends on. */
+typedef struct workspace_sizes {
+    int64_t n_train, n_validation, n_test;
+} workspace_sizes;
+
+/* Needs run->spec, run->recipe and run->model. Called on a measuring arena first. */
+static void take_workspace(kds_run *run, const kds_kernels *kernels, const workspace_sizes *sizes, kds_arena *arena)
+{
+    size_t m = (size_t)run->model.n_classes, cells = m * m;
+    size_t n_validation = (size_t)sizes->n_validation, n_test = (size_t)sizes->n_test;
+    size_t n_evaluated = n_validation > n_test ? n_validation : n_test;
+    run->max_rows = run->recipe->batch > EVALUATION_ROWS ? run->recipe->batch : EVALUATION_ROWS;
+    size_t rows = (size_t)run->max_rows;
+    run->averages = kds_objective_get(run->recipe->objective)->has_multipliers &&
+                    run->recipe->robust_iterate == KDS_ITERATE_AVERAGED;
+
+    kds_net_take(&run->net, &run->model, kernels, run->max_rows, arena);
+    kds_loss_take(&run->loss, run->model.n_classes, run->max_rows, arena);
+    run->x = KDS_ARENA_TAKE(arena, rows * (size_t)run->model.n_features, float);
+    run->d_logits = KDS_ARENA_TAKE(arena, rows * m, float);
+    run->teacher_rows = KDS_ARENA_TAKE(arena, rows * m, float);
+    run->examples = KDS_ARENA_TAKE(arena, rows, int32_t);
+    run->label = KDS_ARENA_TAKE(arena, rows, int32_t);
+    run->order = KDS_ARENA_TAKE(arena, (size_t)sizes->n_train, int32_t);
+    run->logits = KDS_ARENA_TAKE(arena, n_evaluated * m, float);
+    run->prediction = KDS_ARENA_TAKE(arena, n_validation + n_test, int32_t);
+    run->counts = KDS_ARENA_TAKE(arena, KDS_N_SPLITS * cells, int32_t);
+    run->class_accuracy = KDS_ARENA_TAKE(arena, KDS_N_SPLITS * m, float);
+    run->sum_validation = run->sum_test = run->sum_train = NULL;
+    if (run->averages) {
+        run->sum_validation = KDS_ARENA_TAKE(arena, n_validation * m, double);
+        run->sum_test = KDS_ARENA_TAKE(arena, n_test * m, double);
+        if (run->spec->role == KDS_ROLE_TEACHER) {
+            run->sum_train = KDS_ARENA_TAKE(arena, (size_t)sizes->n_train * m, double);
+        }
+    }
+}
+
+kds_status kds_train_workspace(const kds_trial_spec *spec, int32_t n_features, int32_t n_classes, int64_t n_train,
+                               int64_t n_validation, int64_t n_test, size_t *out, kds_error *err)
+{
+    kds_status status;
+    kds_run run = {.spec = spec, .recipe = kds_trial_recipe(spec)};
+    kds_arena arena = kds_arena_measure();
+    const workspace_sizes sizes = {n_train, n_validation, n_test};
+    KDS_TRY(kds_model_make(run.recipe->model, n_features, n_classes, &run.model, err));
+    take_workspace(&run, NULL, &sizes, &arena);
+    *out = arena.used;
+out:
+    return status;
+}
+
+kds_status kds_train_n_parameters(const char *model, int32_t n_features, int32_t n_classes, int64_t *out,
+                                  kds_error *err)
+{
+    kds_status status;
+    kds_model made;
+    KDS_TRY(kds_model_make(model, n_features, n_classes, &made, err));
+    *out = made.n_parameters;
+out:
+    return status;
+}
+
+kds_status kds_train_flops(const kds_trial_spec *spec, int32_t n_features, int32_t n_classes, int64_t n_train,
+                           int64_t n_validation, int64_t n_test, double *out, kds_error *err)
+{
+    kds_status status;
+    const kds_recipe *recipe = kds_trial_recipe(spec);
+    kds_model model;
+    KDS_TRY(kds_model_make(recipe->model, n_features, n_classes, &model, err));
+    double forward = 2 * kds_model_forward_macs(&model), training = 2 * kds_model_training_macs(&model);
+    double evaluated = (double)(n_validation + n_test);
+    *out = recipe->epochs * ((double)n_train * training + evaluated * forward);
+    if (kds_objective_get(recipe->objective)->has_multipliers) {
+        double n_steps = (double)recipe->epochs * ceil((double)n_train / recipe->batch);
+        bool averages = recipe->robust_iterate == KDS_ITERATE_AVERAGED;
+        double examples = recipe->robust_batch > 0 && !averages ? recipe->robust_batch : (double)n_validation;
+        if (averages) {
+            examples += (double)n_test + (spec->role == KDS_ROLE_TEACHER ? (double)n_train : 0.0);
+        }
+        *out += ceil(n_steps / recipe->robust_every) * examples * forward;
+    }
+out:
+    return status;
+}
+
+/* ---- multipliers ---------------------------------------------------------------------------------------------------------- */
+
+/* Teacher's validation logits of the examples at these positions of the validation part, or NULL. */
+static const float *teacher_validation_rows(kds_run *run, const int32_t *positions, int32_t n_rows)
+{
+    if (!run->loss.teacher_validates) {
+        return NULL;
+    }
+    size_t m = (size_t)run->model.n_classes;
+    for (int32_t i = 0; i < n_rows; i++) {
+        memcpy(run->teacher_rows + (size_t)i * m, run->teacher->validation_logits + (size_t)positions[i] * m,
+               m * sizeof(float));
+    }
+    return run->teacher_rows;
+}
+
+/* lambda <- lambda exp(g R), R from validation examples: all of them, or a fresh random batch. False when interrupted: lambda is
+ * unchanged. */
+static bool multiply(kds_run *run)
+{
+    const kds_split_view *split = run->split;
+    int64_t n = split->n_validation;
+    bool sampled = run->recipe->robust_batch > 0 && run->recipe->robust_batch < n && !run->averages;
+    kds_rng rng = kds_rng_make((uint64_t)run->spec->seed, KDS_RNG_VALIDATION_BATCH,
+                               (uint32_t)run->position.n_updates * 2 + run->stream);
+    if (sampled) {
+        n = run->recipe->robust_batch;
+    }
+    kds_loss_update_begin(&run->loss);
+    for (int64_t start = 0; start < n; start += run->max_rows) {
+        int32_t n_rows = n - start < run->max_rows ? (int32_t)(n - start) : run->max_rows;
+        int32_t *positions = run->prediction; /* free until the next evaluation */
+        if (kds_run_interrupted(run)) {
+            return false;
+        }
+        for (int32_t i = 0; i < n_rows; i++) {
+            positions[i] = sampled ? (int32_t)kds_rng_below(&rng, (uint64_t)split->n_validation) : (int32_t)(start + i);
+            run->examples[i] = split->validation[positions[i]];
+            run->label[i] = split->dataset->label[run->examples[i]];
+        }
+        kds_split_gather(split, run->net.kernels, run->examples, n_rows, run->x);
+        const float *logits = kds_net_forward(&run->net, run->x, n_rows);
+        kds_loss_update_add(&run->loss, n_rows, logits, run->label, teacher_validation_rows(run, positions, n_rows));
+    }
+    kds_loss_update_end(&run->loss);
+    run->position.n_updates++;
+    return true;
+}
+
+static void add_scores(double *sum, const float *logits, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        sum[i] += (double)logits[i];
+    }
+}
+
+/* Add this iterate's scores on the training examples, a chunk at a time: run->logits does not hold them all. Not interruptible within
+ * (a sum is added once or not at all), so the chunks go straight through. */
+static void add_train_scores(kds_run *run)
+{
+    size_t m = (size_t)run->model.n_classes;
+    for (int64_t i = 0; i < run->split->n_train; i += run->max_rows) {
+        int64_t left = run->split->n_train - i;
+        int32_t n_rows = left < run->max_rows ? (int32_t)left : run->max_rows;
+        kds_split_gather(run->split, run->net.kernels, run->split->train + i, n_rows, run->x);
+        add_scores(run->sum_train + (size_t)i * m, kds_net_forward(&run->net, run->x, n_rows), (size_t)n_rows * m);
+    }
+}
+
+/* One multiplier update with all that belongs to it. False when interrupted; position.update tells how far it came. */
+static bool update_multipliers(kds_run *run)
+{
+    size_t m = (size_t)run->model.n_classes;
+    int32_t *phase = &run->position.update;
+    if (*phase == UPDATE_DUE) {
+        if (!multiply(run)) {
+            return false;
+        }
+        *phase = run->averages ? UPDATE_MULTIPLIED : UPDATE_DONE;
+    }
+    const kds_split parts[] = {KDS_SPLIT_VALIDATION, KDS_SPLIT_TEST};
+    double *const sums[] = {run->sum_validation, run->sum_test};
+    for (int p = 0; p < 2; p++) {
+        if (*phase == UPDATE_MULTIPLIED + p) {
+            int64_t n;
+            const int32_t *examples = kds_run_part(run, parts[p], &n);
+            if (!kds_run_forward(run, examples, n, run->logits)) {
+                return false;
+            }
+            add_scores(sums[p], run->logits, (size_t)n * m);
+            *phase = UPDATE_SUMMED_VALIDATION + p;
+        }
+    }
+    if (*phase == UPDATE_SUMMED_TEST) {
+        if (run->sum_train) {
+            add_train_scores(run);
+        }
+        run->position.n_iterates++;
+        *phase = UPDATE_DONE;
+    }
+    return true;
+}
+
+/* ---- steps ------------------------------------------------------------------------------------------------------------------ */
+
+static void shuffle_epoch(kds_run *run)
+{
+    kds_rng rng = kds_rng_make((uint64_t)run->spec->seed, KDS_RNG_SHUFFLE,
+                               (uint32_t)run->position.epoch * 2 + run->stream);
+    for (int64_t i = 0; i < run->split->n_train; i++) {
+        run->order[i] = (int32_t)i;
+    }
+    kds_rng_shuffle(&rng, run->order, run->split->n_train);
+}
+
+/* One mini-batch. Returns its loss. The last batch of an epoch may be shorter; its gradient is the mean over its own rows. */
+static double take_step(kds_run *run)
+{
+    const kds_split_view *split = run->split;
+    size_t m = (size_t)run->model.n_classes;
+    int64_t start = run->position.step * run->recipe->batch, left = split->n_train - start;
+    int32_t n_rows = left < run->recipe->batch ? (int32_t)left : run->recipe->batch;
+    for (int32_t i = 0; i < n_rows; i++) {
+        int32_t position = run->order[start + i];
+        run->examples[i] = split->train[position];
+        run->label[i] = split->dataset->label[run->examples[i]];
+        if (run->loss.with_teacher) {
+            memcpy(run->teacher_rows + (size_t)i * m, run->teacher->train_logits + (size_t)position * m,
+                   m * sizeof(float));
+        }
+    }
+    kds_split_gather(split, run->net.kernels, run->examples, n_rows, run->x);
+    const float *logits = kds_net_forward(&run->net, run->x, n_rows);
+    double loss = kds_loss_gradient(&run->loss, n_rows, logits, run->label, run->teacher_rows, run->d_logits);
+    kds_net_backward(&run->net, run->x, n_rows, run->d_logits);
+    int64_t step = run->position.epoch * run->steps_per_epoch + run->position.step;
+    kds_net_step(&run->net, run->recipe, kds_schedule_lr(run->recipe, step, run->steps_per_epoch));
+    run->position.loss_sum += loss * n_rows;
+    return loss;
+}
+
+/* ---- the trial ------------------------------------------------------------------------------------------------------------------ */
+
+static void save_checkpoint(kds_run *run)
+{
+    void *bytes = NULL;
+    size_t n_bytes = 0;
+    double wall = run->position.wall_seconds, cpu = run->position.cpu_seconds;
+    run->position.wall_seconds += kds_clock_wall() - run->wall_start;
+    run->position.cpu_seconds += kds_clock_cpu() - run->cpu_start;
+    if (kds_run_save(run, &bytes, &n_bytes, NULL) == KDS_OK) {
+        run->hooks->checkpoint(run->hooks->context, bytes, n_bytes);
+    }
+    kds_free(bytes);
+    run->position.wall_seconds = wall;
+    run->position.cpu_seconds = cpu;
+}
+
+static void checkpoint_if_due(kds_run *run)
+{
+    if (!run->hooks || !run->hooks->checkpoint || run->hooks->checkpoint_seconds <= 0) {
+        return;
+    }
+    double now = kds_clock_wall();
+    if (now >= run->checkpoint_due) {
+        save_checkpoint(run);
+        run->checkpoint_due = now + run->hooks->checkpoint_seconds;
+    }
+}
+
+static void keep_diverged(kds_run *run, const char *what)
+{
+    kds_trial_result *result = run->result;
+    kds_result_shape shape = result->shape;
+    size_t m = (size_t)shape.n_classes;
+    int32_t n_epochs = result->n_epochs_trained;
+    char reason[KDS_REASON_CHARS] = "";
+    snprintf(reason, sizeof reason, "%s at epoch %d, step %lld of %lld; last finite loss %.6g", what,
+             (int)run->position.epoch + 1,
+             (long long)(run->position.step < run->steps_per_epoch ? run->position.step + 1 : run->steps_per_epoch),
+             (long long)run->steps_per_epoch, run->position.last_loss);
+
+    /* Measures of a model that fell apart later are no result: only the curves up to there stay. */
+    for (int s = 0; s < KDS_N_SELECTIONS; s++) {
+        for (int part = 0; part < KDS_N_SPLITS; part++) {
+            result->accuracy[s][part] = result->balanced_accuracy[s][part] = NAN;
+            result->worst_class_accuracy[s][part] = result->loss[s][part] = NAN;
+            result->worst_class[s][part] = -1;
+        }
+        result->selected_epoch[s] = 0;
+    }
+    size_t places = (size_t)KDS_N_SELECTIONS * KDS_N_SPLITS;
+    for (size_t i = 0; i < places * m; i++) {
+        result->class_accuracy[i] = NAN;
+    }
+    memset(result->counts, 0, places * m * m * sizeof(int32_t));
+    if (result->group_counts) {
+        memset(result->group_counts, 0, places * (size_t)shape.n_groups * m * m * sizeof(int32_t));
+    }
+    for (size_t i = 0; i < (size_t)KDS_N_SELECTIONS * (size_t)shape.n_test; i++) {
+        result->prediction[i] = -1;
+    }
+    result->n_epochs_trained = n_epochs;
+    result->status = KDS_TRIAL_DIVERGED;
+    memcpy(result->reason, reason, sizeof reason);
+}
+
+/* Train from run->position to the end. KDS_OK, KDS_DIVERGED (the result says why) or KDS_STOPPED. */
+static kds_status train_epochs(kds_run *run)
+{
+    run_position *at = &run->position;
+    while (at->epoch < run->recipe->epochs) {
+        shuffle_epoch(run);
+        for (; at->step < run->steps_per_epoch; at->step++, at->update = UPDATE_DUE) {
+            if (kds_run_interrupted(run)) {
+                return KDS_STOPPED;
+            }
+            checkpoint_if_due(run);
+            int64_t step = at->epoch * run->steps_per_epoch + at->step;
+            if (run->loss.rule->has_multipliers && step % run->recipe->robust_every == 0 && !update_multipliers(run)) {
+                return KDS_STOPPED;
+            }
+            double loss = take_step(run);
+            if (!isfinite(loss)) {
+                keep_diverged(run, "the loss is not finite");
+                return KDS_DIVERGED;
+            }
+            at->last_loss = loss;
+        }
+        bool finite;
+        if (!kds_run_measure_epoch(run, &finite)) {
+            return KDS_STOPPED;
+        }
+        if (!finite) {
+            keep_diverged(run, "the validation loss is not finite");
+            return KDS_DIVERGED;
+        }
+        at->epoch++;
+        at->step = 0;
+        at->loss_sum = 0;
+    }
+    return KDS_OK;
+}
+
+/* What a teacher leaves to its students: the scores of what this trial returns. */
+static kds_status leave_outputs(kds_run *run, const kds_train_outputs *outputs)
+{
+    const kds_split_view *split = run->split;
+    bool average = run->averages && run->position.n_iterates > 0;
+    if (outputs->train_logits) {
+        if (average && run->sum_train) {
+            kds_run_average(run, run->sum_train, split->n_train, outputs->train_logits);
+        } else if (!kds_run_forward(run, split->train, split->n_train, outputs->train_logits)) {
+            return KDS_STOPPED;
+        }
+    }
+    if (outputs->validation_logits) {
+        if (average) {
+            kds_run_average(run, run->sum_validation, split->n_validation, outputs->validation_logits);
+        } else if (!kds_run_forward(run, split->validation, split->n_validation, outputs->validation_logits)) {
+            return KDS_STOPPED;
+        }
+    }
+    if (outputs->parameters) {
+        memcpy(outputs->parameters, run->net.parameters, (size_t)run->model.n_parameters * sizeof(float));
+    }
+    return KDS_OK;
+}
+
+static void start_over(kds_run *run)
+{
+    kds_trial_result_reset(run->result);
+    run->position = (run_position){.last_loss = NAN};
+    kds_net_init(&run->net, (uint64_t)run->spec->seed, run->stream);
+    size_t m = (size_t)run->model.n_classes;
+    if (run->averages) {
+        memset(run->sum_validation, 0, (size_t)run->split->n_validation * m * sizeof(double));
+        memset(run->sum_test, 0, (size_t)run->split->n_test * m * sizeof(double));
+        if (run->sum_train) {
+            memset(run->sum_train, 0, (size_t)run->split->n_train * m * sizeof(double));
+        }
+    }
+    memcpy(run->result->train_count, run->split->train_count, m * sizeof(int32_t));
+}
+
+kds_status kds_train_trial(kds_trainer *trainer, const kds_trial_spec *spec, const kds_split_view *split,
+                           const kds_teacher_labels *teacher, const void *checkpoint, size_t n_checkpoint,
+                           const kds_train_hooks *hooks, const kds_train_outputs *outputs, kds_trial_result *result,
+                           kds_error *err)
+{
+    kds_status status;
+    const kds_dataset *dataset = split->dataset;
+    const workspace_sizes sizes = {split->n_train, split->n_validation, split->n_test};
+    kds_run run = {.spec = spec,
+                   .recipe = kds_trial_recipe(spec),
+                   .split = split,
+                   .teacher = teacher,
+                   .hooks = hooks,
+                   .result = result};
+    const kds_distill_spec *distill = spec->role == KDS_ROLE_STUDENT ? &spec->distill : NULL;
+    KDS_ASSERT(!distill || teacher);
+    KDS_ASSERT(result->shape.n_classes == dataset->n_classes && result->shape.n_epochs >= run.recipe->epochs);
+    KDS_ASSERT(result->shape.n_test == split->n_test && result->shape.n_groups == dataset->n_groups);
+
+    run.wall_start = kds_clock_wall();
+    run.cpu_start = kds_clock_cpu();
+    run.checkpoint_due = hooks ? run.wall_start + hooks->checkpoint_seconds : 0;
+    run.stream = spec->role == KDS_ROLE_TEACHER;
+    run.steps_per_epoch = (split->n_train + run.recipe->batch - 1) / run.recipe->batch;
+    KDS_TRY(kds_model_make(run.recipe->model, dataset->n_features, dataset->n_classes, &run.model, err));
+
+    kds_arena measured = kds_arena_measure();
+    take_workspace(&run, trainer->kernels, &sizes, &measured);
+    if (measured.used > trainer->arena.size) {
+        kds_arena_clear(&trainer->arena);
+        KDS_TRY(kds_arena_init(&trainer->arena, measured.used, err));
+    }
+    trainer->arena.used = 0;
+    take_workspace(&run, trainer->kernels, &sizes, &trainer->arena);
+    kds_loss_init(&run.loss, trainer->kernels, run.recipe, distill, split->train_prior,
+                  distill ? teacher->train_logits : NULL, split->n_train);
+
+    start_over(&run);
+    if (checkpoint) {
+        kds_run_restore(&run, checkpoint, n_checkpoint); /* not ours or damaged: the trial starts over */
+    }
+
+    status = train_epochs(&run);
+    if (status == KDS_OK && outputs) {
+        status = leave_outputs(&run, outputs);
+    }
+    if (status == KDS_STOPPED) {
+        double seconds = run.position.wall_seconds + kds_clock_wall() - run.wall_start;
+        if (hooks && hooks->checkpoint && seconds >= hooks->checkpoint_after) {
+            save_checkpoint(&run);
+        }
+        KDS_FAIL(err, KDS_STOPPED, NULL, "interrupted at epoch %d", (int)run.position.epoch + 1);
+    }
+    if (status == KDS_OK) {
+        result->status = KDS_TRIAL_DONE;
+        if (result->parameters) {
+            memcpy(result->parameters, run.net.parameters, (size_t)run.model.n_parameters * sizeof(float));
+        }
+    }
+    status = KDS_OK; /* a divergence is a result */
+    result->wall_seconds = run.position.wall_seconds + kds_clock_wall() - run.wall_start;
+    result->cpu_seconds = run.position.cpu_seconds + kds_clock_cpu() - run.cpu_start;
+out:
+    return status;
+}
