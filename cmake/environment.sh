@@ -1,5 +1,7 @@
 # What tests/run.sh and sweeps/demo.sh have in common; to be sourced, with $root set to the folder of the project.
 
+n_cores=$(env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 2) # nproc obeys OMP_NUM_THREADS: ask before it is set
+
 # Containers: root may run Open MPI, more ranks than cores are fine, and one thread per rank.
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none

@@ -27,7 +27,6 @@ root=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 cd "$root" || exit 1
 log_folder=$root/build/log
 mkdir -p "$log_folder" || exit 1
-n_jobs=$(nproc 2>/dev/null || echo 2)
 n_failed=0
 n_phases=0
 
@@ -60,7 +59,7 @@ phase() {
 
 # Quietest possible success: warnings show up in the log, errors stop it.
 build() {
-    configure "$@" && cmake --build "build/$1" --parallel "$n_jobs"
+    configure "$@" && cmake --build "build/$1" --parallel "$n_cores"
 }
 
 # run_ctest <preset> <arguments...>
@@ -70,7 +69,7 @@ run_ctest() {
     if [ "$mode" != long ]; then
         set -- "$@" -LE long
     fi
-    (cd "$folder" && ctest --parallel "$n_jobs" --output-on-failure --no-tests=error "$@")
+    (cd "$folder" && ctest --parallel "$n_cores" --output-on-failure --no-tests=error "$@")
 }
 
 # One whole run of the program without MPI, when it is built.

@@ -1,0 +1,230 @@
+/* `kdsweep plan grid.cfg`: what the sweep is, what it costs, how long it takes on how many ranks. Trains and writes nothing. */
+#include <stdio.h>
+#include <string.h>
+
+#include "app.h"
+#include "calibrate.h"
+#include "kdsweep/arena.h"
+#include "results_layout.h"
+#include "worker.h"
+
+static void print_axes(const kds_grid *grid)
+{
+    int n_slots;
+    const kds_slot *slots = kds_slots(&n_slots);
+    puts("axes");
+    for (int a = 0; a < grid->n_axes; a++) {
+        enum { SHOWN = 8 };
+        const kds_axis *axis = &grid->axes[a];
+        kds_text line = {0};
+        for (int v = 0; v < axis->n_values && v < SHOWN; v++) {
+            kds_text_add(&line, v > 0 ? ", " : "");
+            kds_slot_value_to_text(&slots[axis->slots[0]], axis->values[v], false, &line);
+        }
+        printf("  %-26s %4d  %s%s\n", axis->path, axis->n_values, kds_text_string(&line),
+               axis->n_values > SHOWN ? ", ..." : "");
+        kds_text_clear(&line);
+    }
+    if (grid->n_axes == 0) {
+        puts("  none: one combination");
+    }
+}
+
+static void print_trials(const kds_plan *plan)
+{
+    char n[KDS_NUMBER_CHARS], combinations[KDS_NUMBER_CHARS];
+    printf("\ntrials\n");
+    printf("  %-26s %s\n", "combinations of the axes", kds_count_to_text(plan->n_combinations, combinations));
+    printf("  %-26s %s\n", "teachers, each once", kds_count_to_text(plan->n_teachers, n));
+    printf("  %-26s %s\n", "baselines", kds_count_to_text(plan->n_baselines, n));
+    printf("  %-26s %s\n", "students", kds_count_to_text(plan->n_students, n));
+    printf("  %-26s %s\n", "all", kds_count_to_text(plan->n_jobs, n));
+}
+
+/* The smallest class of the longest tail, test examples per class, workspace and artifact of the largest trial. */
+typedef struct extremes {
+    int64_t smallest_class;
+    double largest_ratio, workspace, artifact;
+    int64_t n_seeds;
+} extremes;
+
+static kds_status find_extremes(const kds_plan *plan, const kds_dataset *sizes, extremes *out, kds_error *err)
+{
+    kds_status status = KDS_OK;
+    *out = (extremes){.smallest_class = INT64_MAX, .n_seeds = 1};
+    for (int a = 0; a < plan->grid->n_axes; a++) {
+        if (strcmp(plan->grid->axes[a].name, "seed") == 0) {
+            out->n_seeds = plan->grid->axes[a].n_values;
+        }
+    }
+    uint64_t last = 0;
+    for (int32_t i = 0; i < plan->n_jobs; i++) {
+        kds_trial_spec spec;
+        int64_t n_validation, n_test, n_parameters;
+        size_t workspace;
+        kds_plan_spec(plan, i, &spec);
+        spec.seed = spec.teacher_seed =
+            0; /* most neighbours differ only in what does not change sizes: look at one of them */
+        spec.distill = (kds_distill_spec){0};
+        const kds_recipe *recipe = kds_trial_recipe(&spec);
+        uint64_t key = (uint64_t)recipe->batch * 31 + (uint64_t)spec.data.imbalance_ratio * 1009 +
+                       strlen(recipe->model);
+        if (i > 0 && key == last && plan->n_jobs > 10000) {
+            continue;
+        }
+        last = key;
+        kds_setup_split_sizes(&spec.data, sizes, &n_validation, &n_test);
+        int64_t n_train = kds_setup_train_size(&spec.data, sizes);
+        KDS_TRY(kds_train_workspace(&spec, sizes->n_features, sizes->n_classes, n_train, n_validation, n_test,
+                                    &workspace, err));
+        KDS_TRY(kds_train_n_parameters(recipe->model, sizes->n_features, sizes->n_classes, &n_parameters, err));
+        out->workspace = (double)workspace > out->workspace ? (double)workspace : out->workspace;
+        double artifact = 4.0 * ((double)(n_train + n_validation) * sizes->n_classes + (double)n_parameters);
+        out->artifact = artifact > out->artifact ? artifact : out->artifact;
+        int64_t per_class = (sizes->n_train + sizes->n_classes - 1) / sizes->n_classes;
+        int64_t n_max = spec.data.max_count > 0 && spec.data.max_count < per_class ? spec.data.max_count : per_class;
+        int64_t n = kds_long_tail_count((kds_profile)spec.data.profile, spec.data.imbalance_ratio, n_max,
+                                        sizes->n_classes - 1, sizes->n_classes, per_class);
+        out->smallest_class = n < out->smallest_class ? n : out->smallest_class;
+        out->largest_ratio = spec.data.imbalance_ratio > out->largest_ratio ? spec.data.imbalance_ratio
+                                                                            : out->largest_ratio;
+    }
+out:
+    return status;
+}
+
+static void print_variable(void *context, const char *variable, double bytes)
+{
+    char text[KDS_NUMBER_CHARS];
+    double all = *(double *)context;
+    if (bytes >= 0.02 * all) {
+        printf("    %-24s %s\n", variable, kds_bytes_to_text(bytes, text));
+    }
+}
+
+static kds_status print_sizes(const kds_plan *plan, const kds_dataset *sizes, const extremes *extreme, kds_error *err)
+{
+    kds_status status;
+    kds_row_plan rows;
+    kds_layout_owner layout = {0};
+    int64_t n_validation, n_test;
+    kds_trial_spec spec;
+    char text[KDS_NUMBER_CHARS];
+    const kds_provenance none = {"", "", "", "", "", 1};
+    kds_plan_spec(plan, 0, &spec);
+    kds_setup_split_sizes(&spec.data, sizes, &n_validation, &n_test);
+    KDS_TRY(kds_row_plan_make(plan, sizes, n_validation, n_test, &rows, err));
+    KDS_TRY(kds_layout_make(plan, &rows, sizes, NULL, &none, true, &layout, err));
+    double bytes = kds_store_bytes(&layout.layout, NULL, NULL);
+    double row = (double)kds_trial_result_packed_size(&rows.shape);
+    printf("\nmemory\n");
+    printf("  %-26s %s\n", "data set, once per node", kds_bytes_to_text((double)kds_dataset_block_size(sizes), text));
+    printf("  %-26s %s\n", "largest trial, per rank", kds_bytes_to_text(extreme->workspace, text));
+    printf("  %-26s %s\n", "row, labels, jobs, per rank",
+           kds_bytes_to_text(3 * row + extreme->artifact + plan->n_jobs * 41.0, text));
+    printf("\ndisk\n");
+    printf("  %-26s %s\n", "results file", kds_bytes_to_text(bytes, text));
+    kds_store_bytes(&layout.layout, print_variable, &bytes);
+    printf("  %-26s %s\n", "teachers' labels", kds_bytes_to_text(extreme->artifact * plan->n_teachers, text));
+out:
+    kds_layout_clear(&layout);
+    return status;
+}
+
+static kds_status print_forecast(const kds_plan *plan, const kds_dataset *sizes, int n_ranks, kds_error *err)
+{
+    kds_status status = KDS_OK;
+    kds_kernels kernels;
+    size_t n = (size_t)plan->n_jobs;
+    char text[KDS_NUMBER_CHARS];
+    double *costs = kds_alloc(n, sizeof *costs, err), all = 0, per_flop;
+    kds_farm_job *jobs = kds_alloc(n, sizeof *jobs, err);
+    if (!costs || !jobs) {
+        status = KDS_MEMORY;
+        goto out;
+    }
+    KDS_TRY(kds_blas_single_thread(err));
+    KDS_TRY(kds_kernels_select(&kernels, err));
+    KDS_TRY(kds_plan_costs(plan, kds_setup_cost, (void *)(uintptr_t)sizes, costs, err));
+    for (size_t i = 0; i < n; i++) {
+        jobs[i] = (kds_farm_job){plan->jobs[i].teacher, KDS_JOB_WAITING, costs[i]};
+        all += costs[i];
+    }
+    KDS_TRY(kds_calibrate(plan, costs, &kernels, sizes->n_features, sizes->n_classes, &per_flop, err));
+    printf("\ntime, by the speed of this machine's core now (%.1f GFLOP/s on these models)\n", 1e-9 / per_flop);
+    printf("  %-26s %s\n", "work, one core", kds_seconds_to_text(all * per_flop, text));
+    printf("  %8s  %-16s %s\n", "ranks", "makespan", "ranks busy");
+    for (int r = n_ranks > 0 ? n_ranks : 1; r <= (n_ranks > 0 ? n_ranks : 1024); r *= n_ranks > 0 ? 2 : 4) {
+        kds_farm_forecast forecast;
+        KDS_TRY(kds_farm_simulate(jobs, plan->n_jobs, r, per_flop, &forecast, err));
+        printf("  %8d  %-16s %.0f %%\n", r, kds_seconds_to_text(forecast.makespan, text), 100 * forecast.utilisation);
+        if (n_ranks > 0) {
+            break;
+        }
+        if (forecast.makespan < 1.02 * forecast.critical_path) {
+            printf("  more ranks cannot help: one teacher and its longest student take that long\n");
+            break;
+        }
+    }
+out:
+    kds_free(jobs);
+    kds_free(costs);
+    return status;
+}
+
+static void print_warnings(const kds_plan *plan, const kds_dataset *sizes, const extremes *extreme)
+{
+    kds_trial_spec spec;
+    int64_t n_validation, n_test;
+    int n = 0;
+    kds_plan_spec(plan, 0, &spec);
+    kds_setup_split_sizes(&spec.data, sizes, &n_validation, &n_test);
+    double per_class = (double)(n_test < n_validation ? n_test : n_validation) / sizes->n_classes;
+    const char *head = "\nmind\n";
+    if (extreme->n_seeds < 3) {
+        printf("%s  %d seed%s: a spread over seeds needs three at least\n", n++ == 0 ? head : "", (int)extreme->n_seeds,
+               extreme->n_seeds == 1 ? "" : "s");
+    }
+    if (per_class < 100) {
+        printf("%s  about %.0f examples per class in validation or test: one of them moves that\n"
+               "  class's accuracy by %.1f points, and a worst class of noisy ones is biased low\n",
+               n++ == 0 ? head : "", per_class, 100 / per_class);
+    }
+    if (extreme->smallest_class < 10) {
+        printf("%s  at imbalance ratio %g the smallest class keeps %lld training examples\n", n++ == 0 ? head : "",
+               extreme->largest_ratio, (long long)extreme->smallest_class);
+    }
+    if (!plan->grid->baseline) {
+        printf("%s  no baselines (student.baseline = false): nothing to compare students with\n", n++ == 0 ? head : "");
+    }
+}
+
+int kds_command_plan(const kds_options *options, kds_log *log)
+{
+    kds_status status;
+    kds_error err = KDS_ERROR_INIT;
+    kds_setup setup = {0};
+    kds_dataset sizes;
+    extremes extreme;
+    kds_trial_spec spec;
+    char n[3][KDS_NUMBER_CHARS];
+    KDS_TRY(kds_setup_new(options, NULL, log, &setup, &err));
+    printf("%s: %s\n\n", options->file, setup.grid->name);
+    print_axes(setup.grid);
+    print_trials(setup.plan);
+    kds_plan_spec(setup.plan, 0, &spec);
+    KDS_TRY(kds_dataset_probe(&spec.data, &sizes, &err));
+    printf("\ndata\n  %s training and %s test examples of %s features, %d classes",
+           kds_count_to_text(sizes.n_train, n[0]), kds_count_to_text(sizes.n_test, n[1]),
+           kds_count_to_text(sizes.n_features, n[2]), (int)sizes.n_classes);
+    printf(sizes.n_groups > 0 ? ", %d groups\n" : "\n", (int)sizes.n_groups);
+    KDS_TRY(find_extremes(setup.plan, &sizes, &extreme, &err));
+    KDS_TRY(print_sizes(setup.plan, &sizes, &extreme, &err));
+    fflush(stdout);
+    KDS_TRY(print_forecast(setup.plan, &sizes, options->n_ranks, &err));
+    print_warnings(setup.plan, &sizes, &extreme);
+out:
+    fflush(stdout);
+    kds_setup_clear(&setup);
+    return kds_end_with(log, status, &err);
+}

@@ -1,0 +1,95 @@
+#define _GNU_SOURCE /* struct winsize */
+#include "progress.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "kdsweep/clock.h"
+#include "kdsweep/text.h"
+
+static const double live_interval = 0.2, plain_interval = 30.0, plain_fraction = 0.1;
+
+static int terminal_width(void)
+{
+    struct winsize size;
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col : 80;
+}
+
+void kds_progress_init(kds_progress *progress, kds_progress_mode mode, kds_log_level level)
+{
+    if (level == KDS_LOG_QUIET && mode == KDS_PROGRESS_AUTO) {
+        mode = KDS_PROGRESS_NONE;
+    }
+    if (mode == KDS_PROGRESS_AUTO) {
+        mode = isatty(STDERR_FILENO) ? KDS_PROGRESS_BAR : KDS_PROGRESS_PLAIN;
+    }
+    double now = kds_clock_wall();
+    *progress = (kds_progress){
+        .mode = mode, .start = now, .next = now + (mode == KDS_PROGRESS_BAR ? live_interval : plain_interval)};
+    progress->width = terminal_width();
+}
+
+void kds_progress_line(const kds_sched_progress *now, double elapsed, char *line, size_t size)
+{
+    char left[KDS_NUMBER_CHARS] = "", done[KDS_NUMBER_CHARS], total[KDS_NUMBER_CHARS];
+    int n_left = now->n_waiting + now->n_running;
+    int n_failed = now->n_unusable + now->n_skipped;
+    /* By cost, not by number: a teacher may take as long as fifty students. What runs now counts as not begun. */
+    double eta = now->cost_done > 0 ? elapsed * (now->cost_total - now->cost_done) / now->cost_done : NAN;
+    kds_count_to_text(now->n_total - n_left - n_failed, done);
+    kds_count_to_text(now->n_total, total);
+    int n = snprintf(line, size, "%s of %s done", done, total);
+    if (n_failed > 0) {
+        n += snprintf(line + n, size - (size_t)n, ", %d failed", n_failed);
+    }
+    n += snprintf(line + n, size - (size_t)n, ", %d left, %d of %d ranks busy", n_left, now->n_busy, now->n_workers);
+    if (n_left > 0 && isfinite(eta)) {
+        snprintf(line + n, size - (size_t)n, ", about %s to go", kds_seconds_to_text(eta, left));
+    }
+}
+
+void kds_progress_hide(void *context)
+{
+    kds_progress *progress = context;
+    if (progress->line_is_up) {
+        fputs("\r\033[K", stderr);
+        progress->line_is_up = false;
+    }
+}
+
+void kds_progress_show(kds_progress *progress, const kds_sched_progress *now)
+{
+    if (progress->mode == KDS_PROGRESS_NONE) {
+        return;
+    }
+    double time = kds_clock_wall(), elapsed = time - progress->start;
+    double fraction = now->cost_total > 0 ? now->cost_done / now->cost_total : 1.0;
+    bool over = now->n_waiting + now->n_running == 0;
+    bool stepped = progress->mode == KDS_PROGRESS_PLAIN && fraction - progress->last_fraction >= plain_fraction &&
+                   elapsed > 2;
+    if (over || (time < progress->next && !stepped)) {
+        return; /* when it is over the summary follows */
+    }
+    progress->next = time + (progress->mode == KDS_PROGRESS_BAR ? live_interval : plain_interval);
+    progress->last_fraction = fraction;
+    char line[192];
+    kds_progress_line(now, elapsed, line, sizeof line);
+    if (progress->mode == KDS_PROGRESS_PLAIN) {
+        fprintf(stderr, "kdsweep: %3.0f %%  %s\n", 100 * fraction, line);
+        return;
+    }
+    enum { BAR = 16 };
+    char bar[BAR + 1];
+    int filled = (int)(fraction * BAR);
+    for (int i = 0; i < BAR; i++) {
+        bar[i] = i < filled ? '#' : '.';
+    }
+    bar[BAR] = '\0';
+    int room = progress->width - BAR - 10;
+    fprintf(stderr, "\r\033[K[%s] %3.0f %% %.*s", bar, 100 * fraction, room > 0 ? room : 0, line);
+    fflush(stderr);
+    progress->line_is_up = true;
+}

@@ -1,0 +1,144 @@
+#include "summary.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "kdsweep/arena.h"
+#include "kdsweep/hash.h"
+
+/* All seeds of one configuration. */
+typedef struct configuration {
+    uint64_t id;   /* spec id with the seed left out */
+    double ratio;  /* its imbalance ratio */
+    int32_t trial; /* the first of its trials */
+    int n_seeds;
+    double validation_sum, test_sum; /* worst-class accuracy at the epoch chosen by validation worst-class accuracy */
+} configuration;
+
+static int by_ratio_then_id(const void *left, const void *right)
+{
+    const configuration *a = left, *b = right;
+    if (a->ratio != b->ratio) {
+        return a->ratio < b->ratio ? -1 : 1;
+    }
+    if (a->id != b->id) {
+        return a->id < b->id ? -1 : 1;
+    }
+    return a->trial < b->trial ? -1 : a->trial > b->trial;
+}
+
+/* "robust teacher, balanced student, temperature 4": the axes of a configuration but for seed and ratio. */
+static void describe(const kds_plan *plan, int32_t trial, kds_text *out)
+{
+    kds_trial_spec spec;
+    int n_slots;
+    const kds_slot *slots = kds_slots(&n_slots);
+    int seed = kds_slot_find("seed"), ratio = kds_slot_find("imbalance_ratio");
+    kds_plan_spec(plan, trial, &spec);
+    for (int a = 0; a < plan->grid->n_axes; a++) {
+        const kds_axis *axis = &plan->grid->axes[a];
+        int i_slot = axis->slots[axis->n_slots - 1];
+        if (i_slot == seed || i_slot == ratio || !kds_slot_applies(i_slot, &spec)) {
+            continue;
+        }
+        kds_text_addf(out, "%s%s ", out->size > 0 ? ", " : "", axis->n_slots == 1 ? slots[i_slot].name : axis->name);
+        kds_slot_value_to_text(&slots[i_slot], kds_slot_get(&slots[i_slot], &spec), false, out);
+    }
+}
+
+/* The best student of each imbalance ratio. */
+static kds_status tell_best(const kds_setup *setup, kds_reader *reader, const uint8_t *states, kds_error *err)
+{
+    kds_status status = KDS_OK;
+    const kds_plan *plan = setup->plan;
+    float *worst = NULL;
+    int64_t n_per_trial;
+    int n_configurations = 0, n_folded = 0;
+    configuration *list = kds_alloc((size_t)plan->n_jobs, sizeof *list, err);
+    if (!list) {
+        return KDS_MEMORY;
+    }
+    KDS_TRY(kds_reader_floats(reader, "worst_class_accuracy", &worst, &n_per_trial, err));
+    for (int32_t i = 0; i < plan->n_jobs; i++) {
+        if (states[i] != KDS_TRIAL_DONE || plan->jobs[i].role != KDS_ROLE_STUDENT) {
+            continue;
+        }
+        kds_trial_spec spec;
+        kds_plan_spec(plan, i, &spec);
+        const float *row = worst + (int64_t)i * n_per_trial + (int64_t)KDS_SELECT_BEST_WORST * KDS_N_SPLITS;
+        configuration *one = &list[n_configurations++];
+        *one = (configuration){.ratio = spec.data.imbalance_ratio,
+                               .trial = i,
+                               .n_seeds = 1,
+                               .validation_sum = (double)row[KDS_SPLIT_VALIDATION],
+                               .test_sum = (double)row[KDS_SPLIT_TEST]};
+        spec.seed = spec.teacher_seed = 0;
+        one->id = kds_trial_id(&spec);
+    }
+    qsort(list, (size_t)n_configurations, sizeof *list, by_ratio_then_id);
+    for (int i = 0; i < n_configurations; i++) { /* fold the seeds of one configuration into one entry */
+        configuration *last = n_folded > 0 ? &list[n_folded - 1] : NULL;
+        if (last && last->id == list[i].id && last->ratio == list[i].ratio) {
+            last->n_seeds++;
+            last->validation_sum += list[i].validation_sum;
+            last->test_sum += list[i].test_sum;
+        } else {
+            list[n_folded++] = list[i];
+        }
+    }
+    if (n_folded > 0) {
+        puts("best student by worst-class accuracy (chosen on validation, told on test):");
+    }
+    for (int start = 0; start < n_folded;) {
+        int best = start, end = start;
+        for (; end < n_folded && list[end].ratio == list[start].ratio; end++) {
+            if (list[end].validation_sum / list[end].n_seeds > list[best].validation_sum / list[best].n_seeds) {
+                best = end;
+            }
+        }
+        kds_text words = {0};
+        describe(plan, list[best].trial, &words);
+        printf("  imbalance ratio %-5g %.3f  (n = %d)  %s\n", list[best].ratio,
+               list[best].test_sum / list[best].n_seeds, list[best].n_seeds, kds_text_string(&words));
+        kds_text_clear(&words);
+        start = end;
+    }
+out:
+    kds_free(worst);
+    kds_free(list);
+    return status;
+}
+
+kds_status kds_summary_tell(const kds_setup *setup, const kds_log *log, int n_ranks, const kds_farm_report *report,
+                            double busy_seconds, kds_end_counts *counts, kds_error *err)
+{
+    kds_status status;
+    kds_reader *reader = NULL;
+    uint8_t *states = NULL;
+    int n[4] = {0};
+    KDS_TRY(kds_reader_open(setup->output, &reader, err));
+    KDS_TRY(kds_reader_columns(reader, NULL, NULL, &states, NULL, NULL, err));
+    for (int32_t i = 0; i < setup->plan->n_jobs; i++) {
+        n[states[i]]++;
+    }
+    *counts = (kds_end_counts){n[KDS_TRIAL_DONE], n[KDS_TRIAL_DIVERGED], n[KDS_TRIAL_FAILED], n[KDS_TRIAL_MISSING]};
+    if (log->level == KDS_LOG_QUIET) {
+        goto out;
+    }
+    char took[KDS_NUMBER_CHARS];
+    const kds_sched_progress *now = &report->progress;
+    printf("%s: %d done, %d diverged, %d failed, %d missing", setup->grid->name, counts->n_done, counts->n_diverged,
+           counts->n_failed, counts->n_missing);
+    if (now->n_done + now->n_unusable > 0 && report->wall_seconds > 0) {
+        printf("; %d trained now in %s, ranks %.0f %% busy", now->n_done + now->n_unusable,
+               kds_seconds_to_text(report->wall_seconds, took), 100 * busy_seconds / (report->wall_seconds * n_ranks));
+    }
+    putchar('\n');
+    KDS_TRY(tell_best(setup, reader, states, err));
+    printf("results: %s\nreport:  python3 -m kdsweep_analysis report %s -o report/\n", setup->output, setup->output);
+out:
+    kds_free(states);
+    kds_reader_close(reader);
+    return status;
+}

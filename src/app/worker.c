@@ -1,0 +1,319 @@
+#include "worker.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kdsweep/arena.h"
+#include "kdsweep/clock.h"
+#include "kdsweep/hash.h"
+
+/* A trial of at least this many seconds leaves a checkpoint when it is interrupted, and one every CHECKPOINT_SECONDS. */
+static const double checkpoint_after = 0.25, checkpoint_seconds = 300;
+
+struct kds_worker {
+    kds_worker_config config;
+    kds_trainer *trainer;
+    kds_trial_result *result;
+    unsigned char *bytes; /* what the last outcome points to */
+    char host[KDS_HOST_CHARS];
+    kds_split_view *split; /* the last one made, and what it was made from */
+    uint64_t split_key;
+    kds_artifact *artifact; /* of the last teacher whose labels were used */
+    uint64_t artifact_key;
+    char blas[96];
+    kds_error lost; /* what outcome->error points to */
+};
+
+size_t kds_worker_max_bytes(const kds_row_plan *rows)
+{
+    size_t packed = kds_trial_result_packed_size(&rows->shape);
+    return packed > KDS_WORKER_REASON_CHARS ? packed : KDS_WORKER_REASON_CHARS;
+}
+
+kds_status kds_worker_new(const kds_worker_config *config, kds_worker **out, kds_error *err)
+{
+    kds_status status;
+    kds_worker *worker = kds_alloc(1, sizeof *worker, err);
+    *out = worker;
+    if (!worker) {
+        return KDS_MEMORY;
+    }
+    worker->config = *config;
+    gethostname(worker->host, sizeof worker->host - 1);
+    snprintf(worker->blas, sizeof worker->blas, "%s (%s)", kds_blas_version(), kds_blas_core());
+    KDS_TRY(kds_trainer_new(config->kernels, &worker->trainer, err));
+    KDS_TRY(kds_trial_result_new(&config->rows->shape, &worker->result, err));
+    worker->bytes = kds_alloc(1, config->store ? KDS_WORKER_REASON_CHARS : kds_worker_max_bytes(config->rows), err);
+    status = worker->bytes ? KDS_OK : KDS_MEMORY;
+out:
+    return status;
+}
+
+void kds_worker_free(kds_worker *worker)
+{
+    if (worker) {
+        kds_trainer_free(worker->trainer);
+        kds_trial_result_free(worker->result);
+        kds_split_free(worker->split);
+        kds_artifact_free(worker->artifact);
+        kds_free(worker->bytes);
+        kds_free(worker);
+    }
+}
+
+void kds_job_describe(const kds_plan *plan, int32_t job, char *text, size_t size)
+{
+    static const char *const roles[KDS_N_ROLES] = {"teacher", "student", "baseline"};
+    kds_trial_spec spec;
+    kds_text words = {0};
+    int n_slots;
+    const kds_slot *slots = kds_slots(&n_slots);
+    kds_plan_spec(plan, job, &spec);
+    kds_text_addf(&words, "trial %d (%s", (int)job, roles[spec.role]);
+    for (int a = 0; a < plan->grid->n_axes; a++) {
+        const kds_axis *axis = &plan->grid->axes[a];
+        for (int k = 0; k < axis->n_slots; k++) {
+            if (kds_slot_applies(axis->slots[k], &spec)) {
+                const kds_slot *slot = &slots[axis->slots[k]];
+                kds_text_addf(&words, ", %s ", axis->n_slots == 1 ? slot->name : axis->name);
+                kds_slot_value_to_text(slot, kds_slot_get(slot, &spec), false, &words);
+                break;
+            }
+        }
+    }
+    kds_text_add(&words, ")");
+    snprintf(text, size, "%s", kds_text_string(&words));
+    kds_text_clear(&words);
+}
+
+/* ---- splits and labels, the last of each kept ---------------------------------------------------------------------------- */
+
+/* Identity of everything a split depends on: the data slots that have an effect. */
+static uint64_t data_key(const kds_trial_spec *spec)
+{
+    int n_slots;
+    const kds_slot *slots = kds_slots(&n_slots);
+    uint64_t key = 0;
+    for (int i = 0; i < n_slots; i++) {
+        if (strncmp(slots[i].path, "data.", 5) == 0 && kds_slot_applies(i, spec)) {
+            key = kds_hash64_fold(key, kds_slot_value_hash(&slots[i], kds_slot_get(&slots[i], spec)));
+        }
+    }
+    return key;
+}
+
+static kds_status get_split(kds_worker *worker, const kds_trial_spec *spec, kds_error *err)
+{
+    kds_status status = KDS_OK;
+    uint64_t key = data_key(spec);
+    if (!worker->split || worker->split_key != key) {
+        kds_split_free(worker->split);
+        worker->split = NULL;
+        KDS_TRY(kds_split_new(worker->config.dataset, &spec->data, &worker->split, err));
+        worker->split_key = key;
+    }
+out:
+    return status;
+}
+
+static uint64_t artifact_key(const kds_worker *worker, uint64_t teacher_id)
+{
+    return kds_artifact_key(teacher_id, worker->split->fingerprint, kds_isa_name(worker->config.kernels->isa),
+                            worker->blas);
+}
+
+kds_status kds_worker_artifact_key(kds_worker *worker, int32_t teacher_job, uint64_t *key, kds_error *err)
+{
+    kds_status status;
+    kds_trial_spec spec;
+    kds_plan_spec(worker->config.plan, teacher_job, &spec);
+    KDS_TRY(get_split(worker, &spec, err));
+    *key = artifact_key(worker, worker->config.plan->jobs[teacher_job].id);
+out:
+    return status;
+}
+
+/* ---- training -------------------------------------------------------------------------------------------------------------- */
+
+typedef struct hook_context {
+    const kds_worker *worker;
+    uint64_t id;
+    kds_tick tick;
+} hook_context;
+
+static bool interrupt_hook(void *context)
+{
+    const hook_context *hook = context;
+    return hook->tick.call && hook->tick.call(hook->tick.context);
+}
+
+static void checkpoint_hook(void *context, const void *bytes, size_t n_bytes)
+{
+    const hook_context *hook = context;
+    kds_error err = KDS_ERROR_INIT;
+    if (kds_checkpoint_write(hook->worker->config.work, hook->id, bytes, n_bytes, &err) != KDS_OK) {
+        kds_log_warning(hook->worker->config.log, "no checkpoint: %s", err.message);
+    }
+}
+
+/* Train one trial on the current split, going on from its checkpoint if it has one. */
+static kds_status train(kds_worker *worker, const kds_trial_spec *spec, uint64_t id, const kds_teacher_labels *teacher,
+                        const kds_train_outputs *outputs, kds_tick tick, kds_trial_result *result, kds_error *err)
+{
+    void *checkpoint = NULL;
+    size_t n_checkpoint = 0;
+    hook_context context = {worker, id, tick};
+    const kds_train_hooks hooks = {interrupt_hook, checkpoint_hook, checkpoint_seconds, checkpoint_after, &context};
+    kds_checkpoint_read(worker->config.work, id, &checkpoint, &n_checkpoint);
+    kds_status status = kds_train_trial(worker->trainer, spec, worker->split, teacher, checkpoint, n_checkpoint, &hooks,
+                                        outputs, result, err);
+    kds_free(checkpoint);
+    if (status == KDS_OK) {
+        result->rank = worker->config.rank;
+        memcpy(result->host, worker->host, sizeof result->host);
+        result->finished_at = kds_clock_utc();
+    }
+    return status;
+}
+
+/* Train a teacher and leave its artifact, before its row says that it is done. */
+static kds_status train_teacher(kds_worker *worker, int32_t job, const kds_trial_spec *spec, kds_tick tick,
+                                kds_trial_result *result, kds_error *err)
+{
+    kds_status status;
+    const kds_split_view *split = worker->split;
+    size_t m = (size_t)worker->config.dataset->n_classes;
+    kds_artifact artifact = {.n_train = split->n_train, .n_validation = split->n_validation, .n_classes = (int32_t)m};
+    float *block = NULL;
+    KDS_TRY(kds_train_n_parameters(spec->teacher.model, worker->config.dataset->n_features, (int32_t)m,
+                                   &artifact.n_parameters, err));
+    block = kds_alloc((size_t)(split->n_train + split->n_validation) * m + (size_t)artifact.n_parameters, sizeof *block,
+                      err);
+    if (!block) {
+        status = KDS_MEMORY;
+        goto out;
+    }
+    artifact.train_logits = block;
+    artifact.validation_logits = block + (size_t)split->n_train * m;
+    artifact.parameters = artifact.validation_logits + (size_t)split->n_validation * m;
+    const kds_train_outputs outputs = {artifact.train_logits, artifact.validation_logits, artifact.parameters};
+    uint64_t id = worker->config.plan->jobs[job].id;
+    KDS_TRY(train(worker, spec, id, NULL, &outputs, tick, result, err));
+    if (result->status == KDS_TRIAL_DONE) {
+        KDS_TRY(kds_artifact_write(worker->config.work, artifact_key(worker, id), &artifact, err));
+    }
+out:
+    kds_free(block);
+    return status;
+}
+
+/* The labels of a student's teacher: the ones in hand, from its artifact, or, where that is lost or damaged, by training it again. */
+static kds_status get_artifact(kds_worker *worker, int32_t teacher_job, kds_tick tick, kds_trial_result *result,
+                               kds_error *err)
+{
+    kds_status status = KDS_OK;
+    uint64_t key = artifact_key(worker, worker->config.plan->jobs[teacher_job].id);
+    if (worker->artifact && worker->artifact_key == key) {
+        return KDS_OK;
+    }
+    kds_artifact_free(worker->artifact);
+    worker->artifact = NULL;
+    kds_error lost = KDS_ERROR_INIT;
+    if (kds_artifact_read(worker->config.work, key, &worker->artifact, &lost) != KDS_OK) {
+        kds_log_verbose(worker->config.log, "%s; that teacher is trained again", lost.message);
+        kds_trial_spec spec;
+        kds_plan_spec(worker->config.plan, teacher_job, &spec);
+        KDS_TRY(train_teacher(worker, teacher_job, &spec, tick, result, err));
+        if (result->status != KDS_TRIAL_DONE) {
+            KDS_FAIL(err, KDS_DIVERGED, NULL, "its teacher, trial %d, was trained again for its labels and diverged",
+                     (int)teacher_job);
+        }
+        KDS_TRY(kds_artifact_read(worker->config.work, key, &worker->artifact, err));
+    }
+    worker->artifact_key = key;
+    KDS_ASSERT(worker->artifact->n_train == worker->split->n_train &&
+               worker->artifact->n_validation == worker->split->n_validation);
+out:
+    return status;
+}
+
+kds_status kds_worker_train(kds_worker *worker, int32_t job, kds_tick tick, kds_trial_result *result, kds_error *err)
+{
+    kds_status status;
+    kds_trial_spec spec;
+    kds_teacher_labels labels = {0};
+    const kds_job *entry = &worker->config.plan->jobs[job];
+    kds_plan_spec(worker->config.plan, job, &spec);
+    KDS_TRY(get_split(worker, &spec, err));
+    if (spec.role == KDS_ROLE_TEACHER) {
+        KDS_TRY(train_teacher(worker, job, &spec, tick, result, err));
+    } else {
+        if (spec.role == KDS_ROLE_STUDENT) {
+            KDS_TRY(get_artifact(worker, entry->teacher, tick, result, err));
+            labels = (kds_teacher_labels){worker->artifact->train_logits, worker->artifact->validation_logits};
+        }
+        KDS_TRY(
+            train(worker, &spec, entry->id, spec.role == KDS_ROLE_STUDENT ? &labels : NULL, NULL, tick, result, err));
+    }
+out:
+    return status;
+}
+
+void kds_worker_run(kds_worker *worker, int32_t job, kds_tick tick, kds_outcome *outcome)
+{
+    const kds_worker_config *config = &worker->config;
+    kds_trial_result *result = worker->result;
+    kds_error err = KDS_ERROR_INIT;
+    double start = kds_clock_wall();
+    uint64_t id = config->plan->jobs[job].id;
+    *outcome = (kds_outcome){.kind = KDS_OUTCOME_DONE};
+
+    kds_status status = kds_worker_train(worker, job, tick, result, &err);
+    outcome->seconds = kds_clock_wall() - start;
+    if (status == KDS_STOPPED) {
+        outcome->kind = KDS_OUTCOME_INTERRUPTED;
+        return;
+    }
+    if (status == KDS_IO || status == KDS_CONFLICT) {
+        outcome->kind = KDS_OUTCOME_LOST;
+        worker->lost = err;
+        outcome->error = &worker->lost;
+        return;
+    }
+    if (status != KDS_OK) { /* this trial cannot be trained: a row that says why, and the sweep goes on */
+        kds_trial_result_reset(result);
+        result->status = KDS_TRIAL_FAILED;
+        snprintf(result->reason, sizeof result->reason, "%.*s", KDS_REASON_CHARS - 1, err.message);
+        result->wall_seconds = outcome->seconds;
+        result->rank = config->rank;
+        memcpy(result->host, worker->host, sizeof result->host);
+        result->finished_at = kds_clock_utc();
+    }
+    if (result->status != KDS_TRIAL_DONE) {
+        outcome->kind = KDS_OUTCOME_UNUSABLE;
+    }
+    if (config->status[job] == KDS_TRIAL_DONE) { /* only its labels were wanted: the row is already there */
+        return;
+    }
+    if (!config->store) {
+        kds_trial_result_pack(result, worker->bytes);
+        outcome->bytes = worker->bytes;
+        outcome->n_bytes = kds_trial_result_packed_size(&result->shape);
+    } else {
+        kds_error_clear(&err);
+        if (kds_store_write_row(config->store, job, result, &err) != KDS_OK) {
+            outcome->kind = KDS_OUTCOME_LOST;
+            worker->lost = err;
+            outcome->error = &worker->lost;
+            return;
+        }
+        if (outcome->kind == KDS_OUTCOME_UNUSABLE) {
+            snprintf((char *)worker->bytes, KDS_WORKER_REASON_CHARS, "%s: %s",
+                     result->status == KDS_TRIAL_DIVERGED ? "diverged" : "failed", result->reason);
+            outcome->bytes = worker->bytes;
+            outcome->n_bytes = KDS_WORKER_REASON_CHARS;
+        }
+    }
+    kds_checkpoint_remove(config->work, id);
+}
