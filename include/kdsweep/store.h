@@ -148,9 +148,11 @@ void kds_work_path(const char *output, char *path, size_t size);
 typedef struct kds_lock kds_lock;
 kds_status kds_lock_take(const char *work, double patience, kds_lock **out, kds_error *err); /* root, first */
 kds_status kds_lock_join(const char *work, kds_lock **out, kds_error *err); /* every other rank, afterwards */
+/* False on a file system that has no locks: then nothing keeps two sweeps apart, and the user should be told. */
+bool kds_lock_is_held(const kds_lock *lock);
 void kds_lock_release(kds_lock *lock);
 /* Is a sweep at work? A look that takes nothing. */
-bool kds_lock_is_held(const char *work);
+bool kds_work_is_locked(const char *work);
 
 /* Teacher artifacts: <work>/teachers/<key>.kdt: what students need of a teacher. Written atomically. */
 typedef struct kds_artifact {

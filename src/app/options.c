@@ -14,8 +14,8 @@
 static const char doc[] = "Sweep over knowledge-distillation trainings: one grid file in, one HDF5 file out."
                           "\v"
                           "Commands:\n"
-                          "  kdsweep GRID.cfg             run the sweep, or go on with it; under mpirun on\n"
-                          "                               all ranks, alone in one process\n"
+                          "  kdsweep GRID.cfg             run the sweep, or go on with it: on all ranks\n"
+                          "                               under mpirun, alone in one process\n"
                           "  kdsweep plan GRID.cfg        expand and explain; trains and writes nothing\n"
                           "  kdsweep expand GRID.cfg      one line of JSON per trial, in order\n"
                           "  kdsweep status RESULTS.h5    progress, ETA, failures; safe on a live file\n"
@@ -58,7 +58,7 @@ static const struct argp_option option_table[] = {
     {"verbose", 'v', NULL, 0, "say more", 3},
     {"quiet", 'q', NULL, 0, "say only what went wrong", 3},
     {NULL, 0, NULL, 0, "Of single commands:", 4},
-    {"ranks", OPT_RANKS, "N", 0, "plan: predict for N ranks (default: 1, 2, 4 ... 1024)", 4},
+    {"ranks", OPT_RANKS, "N", 0, "plan: predict for N ranks (default: 1, 4, 16 ... 1024)", 4},
     {"count", 'k', "N", 0, "verify: how many trials to train again (default 3)", 4},
     {"markdown", OPT_MARKDOWN, NULL, 0, "keys: as a Markdown table", 4},
     {0},

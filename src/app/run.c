@@ -41,6 +41,7 @@ typedef struct sweep {
     kds_progress progress;
     int n_told; /* failures told so far */
     bool stopped_for_failures;
+    double n_signalled; /* ranks that a signal came to */
 } sweep;
 
 /* ---- callbacks of the farm ------------------------------------------------------------------------------------------------ */
@@ -381,9 +382,11 @@ static kds_status outcome_of(const sweep *self, const kds_end_counts *counts, kd
 {
     if (self->report.stopped && !self->stopped_for_failures) {
         int signal_number = kds_signals_seen();
+        const char *cause = signal_number           ? kds_signal_name(signal_number)
+                            : self->n_signalled > 0 ? "a signal to another rank"
+                                                    : "the time limit";
         return kds_error_set(err, KDS_STOPPED, "run the same command again to go on; finished trials are kept",
-                             "stopped by %s with %d trials left",
-                             signal_number ? kds_signal_name(signal_number) : "the time limit", counts->n_missing);
+                             "stopped by %s with %d trials left", cause, counts->n_missing);
     }
     if (self->stopped_for_failures) {
         return kds_error_set(err, KDS_DIVERGED, "`kdsweep status' lists them; --only failed,diverged trains them again",
@@ -419,6 +422,8 @@ int kds_command_run(const kds_options *options, int argc, char **argv, kds_log *
     }
     if (self.worker && status == KDS_OK) {
         status = kds_launch_sum(self.launch, &busy, &err);
+        self.n_signalled = kds_signals_seen() != 0;
+        status = status == KDS_OK ? kds_launch_sum(self.launch, &self.n_signalled, &err) : status;
     }
     kds_status closed = kds_store_close(self.store, &err);
     status = status == KDS_OK ? closed : status;

@@ -76,7 +76,7 @@ void kds_job_describe(const kds_plan *plan, int32_t job, char *text, size_t size
         for (int k = 0; k < axis->n_slots; k++) {
             if (kds_slot_applies(axis->slots[k], &spec)) {
                 const kds_slot *slot = &slots[axis->slots[k]];
-                kds_text_addf(&words, ", %s ", axis->n_slots == 1 ? slot->name : axis->name);
+                kds_text_addf(&words, ", %s ", axis->n_slots == 1 ? slot->name : axis->path);
                 kds_slot_value_to_text(slot, kds_slot_get(slot, &spec), false, &words);
                 break;
             }

@@ -1,0 +1,656 @@
+/*
+ * The one table of keys. Everything that reads or shows a key - grid file, canonical text, identity, columns of the results file,
+ * help - is made from it; a new key is one row here and one field in kds_trial_spec.
+ *
+ * The order of the rows is the order of the axes (first row slowest) and of every listing. It plays no role in identities, so
+ * rows may be moved. The path, the words of a choice and the meaning of a value do: KDS_NUMERICS_VERSION.
+ */
+#include <math.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kdsweep/hash.h"
+#include "kdsweep/trial.h"
+#include "trial_keys.h"
+
+/* When a slot has an effect, given that its role bits allow it. The recipe is that of the slot's own scope. */
+typedef enum rule {
+    RULE_ALWAYS,
+    RULE_GAUSSIANS,            /* the data are generated */
+    RULE_LONG_TAIL,            /* ratio > 1 */
+    RULE_TRADEOFF,             /* tradeoff objective */
+    RULE_ROBUST,               /* an objective with multipliers: robust, tradeoff */
+    RULE_MOMENTUM,             /* momentum > 0 */
+    RULE_DECAY,                /* weight_decay > 0 */
+    RULE_STEP,                 /* step schedule */
+    RULE_MIXING,               /* the teacher's labels have a weight */
+    RULE_TEMPERED,             /* ... and a temperature: at T = 1 nothing is divided */
+    RULE_T_SQUARED,            /* ... and it divides both sides; at T = 1 the factor is 1 */
+    RULE_VALIDATION,           /* the student's objective has multipliers */
+    RULE_TEACHER_ON_VALIDATION /* ... and they are updated with the teacher's labels */
+} rule;
+
+static const char *const words_source[] = {"idx", "hdf5", "gaussians", NULL};
+static const char *const words_profile[] = {"exponential", "step", NULL};
+static const char *const words_validation_from[] = {"test", "train", NULL};
+static const char *const words_standardize[] = {"none", "global", "feature", NULL};
+static const char *const words_objective[] = {"standard", "balanced", "robust", "tradeoff", NULL};
+static const char *const words_schedule[] = {"constant", "step", "cosine", NULL};
+static const char *const words_risk[] = {"zero_one", "cross_entropy", NULL};
+static const char *const words_iterate[] = {"last", "averaged", NULL};
+static const char *const words_labels[] = {"one_hot", "teacher", NULL};
+static const char *const words_tempered[] = {"teacher", "both", NULL};
+
+/* Seeds and other 64-bit integers end where doubles, JSON and analysis tools stop being exact. */
+#define LAST_EXACT 9007199254740991.0
+
+#define BIT(role) (1u << KDS_ROLE_##role)
+#define ROLES_ALL (BIT(TEACHER) | BIT(STUDENT) | BIT(BASELINE))
+#define SCOPE_teacher KDS_SCOPE_TEACHER
+#define SCOPE_student KDS_SCOPE_STUDENT
+/* A student's identity holds its teacher's. */
+#define ROLES_teacher (BIT(TEACHER) | BIT(STUDENT))
+#define ROLES_student (BIT(STUDENT) | BIT(BASELINE))
+
+#define FIELD(member) .offset = offsetof(kds_trial_spec, member), .size = sizeof(((kds_trial_spec *)0)->member)
+#define RANGE(low, high) .minimum = (low), .maximum = (high)
+#define ABOVE(low, high) .minimum = (low), .maximum = (high), .minimum_excluded = true
+#define BELOW(low, high) .minimum = (low), .maximum = (high), .maximum_excluded = true
+#define BETWEEN(low, high) .minimum = (low), .maximum = (high), .minimum_excluded = true, .maximum_excluded = true
+#define WORDS(name) .choices = words_##name
+#define SWEEP .sweepable = true
+#define FREE .free_of_cost = true
+#define DECIDES .decides = true
+#define CHECKED .checked = true
+#define WHEN(name) .rule = RULE_##name
+
+#define DATA(path_, name_, member, type_, ...)                                                                       \
+    {                                                                                                                \
+        .path = "data." path_, .name = name_, .type = KDS_KEY_##type_, .scope = KDS_SCOPE_TRIAL, FIELD(data.member), \
+        __VA_ARGS__                                                                                                  \
+    }
+
+/* What a student does with its teacher: no baseline and no teacher knows of it. */
+#define DISTILL(member, type_, ...)                                                                       \
+    {                                                                                                     \
+        .path = "student." #member, .name = #member, .type = KDS_KEY_##type_, .scope = KDS_SCOPE_STUDENT, \
+        .roles = BIT(STUDENT), FIELD(distill.member), __VA_ARGS__                                         \
+    }
+
+/* Recipe keys exist for the teacher and for the student; those with a shared place can be given for both at once. */
+#define OWN(owner, member, type_, ...)                                                                           \
+    {                                                                                                            \
+        .path = #owner "." #member, .name = #owner "_" #member, .type = KDS_KEY_##type_, .scope = SCOPE_##owner, \
+        .roles = ROLES_##owner, FIELD(owner.member), __VA_ARGS__                                                 \
+    }
+#define SHARED(owner, key, name_, member, type_, ...)                                                  \
+    {                                                                                                  \
+        .path = #owner "." key, .shared_path = key, .name = #owner "_" name_, .type = KDS_KEY_##type_, \
+        .scope = SCOPE_##owner, .roles = ROLES_##owner, FIELD(owner.member), __VA_ARGS__               \
+    }
+
+/* clang-format off */
+#define RECIPE(owner)                                                                                                  \
+    OWN(owner, model, TEXT, SWEEP, CHECKED, .is_model = true, .units = "1",                                            \
+        .meaning = "network: \"mlp:512-256\" has two hidden layers, \"mlp\" is linear"),                               \
+    OWN(owner, objective, CHOICE, SWEEP, DECIDES, WORDS(objective), .default_text = "\"standard\"", .units = "1",      \
+        .meaning = "risk that is minimised: E[l], mean over classes, worst class, or (1-a) balanced + a robust"),      \
+    OWN(owner, tradeoff, NUMBER, SWEEP, FREE, WHEN(TRADEOFF), RANGE(0, 1), .default_text = "0.5", .units = "1",        \
+        .meaning = "a of the tradeoff objective"),                                                                     \
+    SHARED(owner, "train.epochs", "epochs", epochs, INT, SWEEP, CHECKED, RANGE(1, 1e6), .default_text = "30",          \
+        .units = "epochs", .meaning = "passes over the training examples"),                                            \
+    SHARED(owner, "train.batch", "batch", batch, INT, SWEEP, RANGE(1, 1e6), .default_text = "128",                     \
+        .units = "examples", .meaning = "examples of one gradient step"),                                              \
+    SHARED(owner, "train.lr", "lr", lr, NUMBER, SWEEP, FREE, ABOVE(0, 1e3), .default_text = "0.1", .units = "1",       \
+        .meaning = "peak learning rate"),                                                                              \
+    SHARED(owner, "train.momentum", "momentum", momentum, NUMBER, SWEEP, FREE, DECIDES, BELOW(0, 1),                   \
+        .default_text = "0.9", .units = "1", .meaning = "momentum of SGD"),                                            \
+    SHARED(owner, "train.nesterov", "nesterov", nesterov, BOOL, SWEEP, FREE, WHEN(MOMENTUM), RANGE(0, 1),              \
+        .default_text = "false", .units = "1", .meaning = "Nesterov's momentum"),                                      \
+    SHARED(owner, "train.weight_decay", "weight_decay", weight_decay, NUMBER, SWEEP, FREE, DECIDES, RANGE(0, 1e3),     \
+        .default_text = "1e-4", .units = "1", .meaning = "added to the gradient: weight_decay * w"),                   \
+    SHARED(owner, "train.decay_biases", "decay_biases", decay_biases, BOOL, SWEEP, FREE, WHEN(DECAY), RANGE(0, 1),     \
+        .default_text = "false", .units = "1", .meaning = "weight decay on biases too"),                               \
+    SHARED(owner, "train.schedule", "schedule", schedule, CHOICE, SWEEP, FREE, DECIDES, CHECKED, WORDS(schedule),      \
+        .default_text = "\"cosine\"", .units = "1", .meaning = "how the learning rate goes after the warm-up"),        \
+    SHARED(owner, "train.warmup", "warmup", warmup, NUMBER, SWEEP, FREE, CHECKED, RANGE(0, 1e6),                       \
+        .default_text = "0", .units = "epochs", .meaning = "linear warm-up from 0"),                                   \
+    SHARED(owner, "train.milestones", "milestones", milestones, NUMBERS, FREE, CHECKED, WHEN(STEP), ABOVE(0, 1e6),     \
+        .count_offset = offsetof(kds_trial_spec, owner.n_milestones), .default_text = "[]", .units = "epochs",         \
+        .meaning = "step schedule: after these epochs lr is multiplied by lr_decay"),                                  \
+    SHARED(owner, "train.lr_decay", "lr_decay", lr_decay, NUMBER, SWEEP, FREE, WHEN(STEP), ABOVE(0, 1),                \
+        .default_text = "0.1", .units = "1", .meaning = "step schedule: factor at each milestone"),                    \
+    SHARED(owner, "robust.step", "robust_step", robust_step, NUMBER, SWEEP, FREE, WHEN(ROBUST), ABOVE(0, 1e3),         \
+        .default_text = "0.1", .units = "1",                                                                           \
+        .meaning = "g of the multiplier update, lambda_j <- lambda_j exp(g R_j), normalised"),                         \
+    SHARED(owner, "robust.every", "robust_every", robust_every, INT, SWEEP, WHEN(ROBUST), RANGE(1, 1e9),               \
+        .default_text = "32", .units = "steps", .meaning = "gradient steps between multiplier updates"),               \
+    SHARED(owner, "robust.validation_batch", "robust_batch", robust_batch, INT, SWEEP, WHEN(ROBUST), RANGE(0, 1e9),    \
+        .default_text = "0", .units = "examples", .meaning = "validation examples of one multiplier update; 0: all"),  \
+    SHARED(owner, "robust.risk", "robust_risk", robust_risk, CHOICE, SWEEP, FREE, WHEN(ROBUST), WORDS(risk),           \
+        .default_text = "\"zero_one\"", .units = "1", .meaning = "loss l of the class risks R_j"),                     \
+    SHARED(owner, "robust.iterate", "robust_iterate", robust_iterate, CHOICE, SWEEP, FREE, WHEN(ROBUST),               \
+        WORDS(iterate), .default_text = "\"last\"", .units = "1", .meaning = "model that a robust run returns")
+
+static const kds_slot table[] = {
+    {.path = "seeds", .name = "seed", .type = KDS_KEY_INT, .scope = KDS_SCOPE_TRIAL, .roles = ROLES_ALL, FIELD(seed),
+     SWEEP, FREE, RANGE(0, LAST_EXACT), .default_text = "0", .units = "1",
+     .meaning = "the seeds themselves, not their number: initial weights and batch order"},
+
+    DATA("source", "data_source", source, CHOICE, .roles = ROLES_ALL, DECIDES, CHECKED, WORDS(source), .units = "1",
+         .meaning = "kind of data set"),
+    /* No roles: where the files stand is no part of any identity, moved files are the same data. */
+    DATA("path", "data_path", path, TEXT, FREE, .default_text = "\"\"", .units = "1",
+         .meaning = "folder (idx) or file (hdf5); must be given for both"),
+    DATA("imbalance.profile", "imbalance_profile", profile, CHOICE, .roles = ROLES_ALL, SWEEP, WHEN(LONG_TAIL),
+         WORDS(profile), .default_text = "\"exponential\"", .units = "1",
+         .meaning = "long tail: n_i = n_max ratio^(-i/(m-1)), or half of the classes n_max / ratio"),
+    DATA("imbalance.ratio", "imbalance_ratio", imbalance_ratio, NUMBER, .roles = ROLES_ALL, SWEEP, DECIDES, CHECKED,
+         RANGE(1, 1e6), .default_text = "1", .units = "1", .meaning = "training examples, largest class : smallest class"),
+    DATA("imbalance.max_count", "max_count", max_count, INT, .roles = ROLES_ALL, SWEEP, CHECKED, RANGE(0, 1e9),
+         .default_text = "0", .units = "examples", .meaning = "n_max of the long tail; 0: the largest class as it is"),
+    DATA("validation.from", "validation_from", validation_from, CHOICE, .roles = ROLES_ALL, WORDS(validation_from),
+         .default_text = "\"test\"", .units = "1",
+         .meaning = "part that the validation examples are taken from; of train before the long tail is cut"),
+    DATA("validation.fraction", "validation_fraction", validation_fraction, NUMBER, .roles = ROLES_ALL, BETWEEN(0, 1),
+         .default_text = "0.5", .units = "1", .meaning = "share of that part"),
+    DATA("split_seed", "split_seed", split_seed, INT, .roles = ROLES_ALL, FREE, RANGE(0, LAST_EXACT), .default_text = "0",
+         .units = "1", .meaning = "which examples: validation, and those that the long tail keeps"),
+    DATA("standardize", "standardize", standardize, CHOICE, .roles = ROLES_ALL, SWEEP, FREE, WORDS(standardize),
+         .default_text = "\"global\"", .units = "1", .meaning = "mean 0 and deviation 1 over the training examples"),
+    DATA("gaussians.classes", "gaussian_classes", gaussian_classes, INT, .roles = ROLES_ALL, WHEN(GAUSSIANS),
+         RANGE(2, 65535), .default_text = "10", .units = "classes", .meaning = "generated data: number of classes"),
+    DATA("gaussians.features", "gaussian_features", gaussian_features, INT, .roles = ROLES_ALL, WHEN(GAUSSIANS),
+         RANGE(1, 1e6), .default_text = "32", .units = "features", .meaning = "generated data: number of features"),
+    DATA("gaussians.train_per_class", "gaussian_train", gaussian_train, INT, .roles = ROLES_ALL, WHEN(GAUSSIANS), CHECKED,
+         RANGE(1, 1e7), .default_text = "500", .units = "examples",
+         .meaning = "generated data: training examples of a class before the long tail is cut"),
+    DATA("gaussians.test_per_class", "gaussian_test", gaussian_test, INT, .roles = ROLES_ALL, WHEN(GAUSSIANS),
+         RANGE(1, 1e7), .default_text = "200", .units = "examples",
+         .meaning = "generated data: test examples of a class, validation included"),
+    DATA("gaussians.separation", "gaussian_separation", gaussian_separation, NUMBER, .roles = ROLES_ALL, FREE,
+         WHEN(GAUSSIANS), RANGE(0, 1e6), .default_text = "3", .units = "1",
+         .meaning = "generated data: length of the class means; the covariance is the identity"),
+    DATA("gaussians.seed", "gaussian_seed", gaussian_seed, INT, .roles = ROLES_ALL, FREE, WHEN(GAUSSIANS),
+         RANGE(0, LAST_EXACT), .default_text = "0", .units = "1", .meaning = "generated data: which draw"),
+
+    /* A teacher's own seed is its `seed`; this one is a key of its students. */
+    {.path = "teacher.seed", .name = "teacher_seed", .type = KDS_KEY_INT, .scope = KDS_SCOPE_TEACHER,
+     .roles = BIT(STUDENT), FIELD(teacher_seed), SWEEP, FREE, RANGE(-1, LAST_EXACT), .default_text = "-1", .units = "1",
+     .meaning = "seed of the teacher of every student; -1: the student's own"},
+    RECIPE(teacher),
+    RECIPE(student),
+
+    DISTILL(temperature, NUMBER, SWEEP, FREE, DECIDES, WHEN(MIXING), ABOVE(0, 1e6), .default_text = "1", .units = "1",
+            .meaning = "T of the teacher's labels, softmax(f / T)"),
+    DISTILL(mixing, NUMBER, SWEEP, FREE, DECIDES, RANGE(0, 1), .default_text = "1", .units = "1",
+            .meaning = "weight of the teacher's labels; the rest is on the one-hot labels"),
+    DISTILL(tempered, CHOICE, SWEEP, FREE, DECIDES, WHEN(TEMPERED), WORDS(tempered), .default_text = "\"teacher\"",
+            .units = "1", .meaning = "logits that are divided by T: the teacher's, or the student's too"),
+    DISTILL(t_squared, BOOL, SWEEP, FREE, WHEN(T_SQUARED), RANGE(0, 1), .default_text = "false", .units = "1",
+            .meaning = "multiply the teacher term by T^2 (only with tempered = \"both\")"),
+    DISTILL(validation_labels, CHOICE, SWEEP, FREE, DECIDES, WHEN(VALIDATION), WORDS(labels),
+            .default_text = "\"one_hot\"", .units = "1", .meaning = "labels of the multiplier update of a robust student"),
+    DISTILL(validation_temperature, NUMBER, SWEEP, FREE, DECIDES, WHEN(TEACHER_ON_VALIDATION), RANGE(0, 1e6),
+            .default_text = "0", .units = "1",
+            .meaning = "T of the teacher's labels in the multiplier update; 0: as temperature"),
+};
+/* clang-format on */
+
+enum { N_SLOTS = sizeof table / sizeof table[0] };
+
+const kds_slot *kds_slots(int *n_slots)
+{
+    *n_slots = N_SLOTS;
+    return table;
+}
+
+int kds_slot_find(const char *name)
+{
+    for (int i = 0; i < N_SLOTS; i++) {
+        if (strcmp(table[i].name, name) == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+int kds_slot_at(size_t offset)
+{
+    int i = 0;
+    while (i < N_SLOTS && table[i].offset != offset) {
+        i++;
+    }
+    KDS_ASSERT(i < N_SLOTS);
+    return i;
+}
+
+/* ---- values ------------------------------------------------------------------------------------------------------ */
+
+kds_value kds_slot_get(const kds_slot *slot, const kds_trial_spec *spec)
+{
+    const char *field = (const char *)spec + slot->offset;
+    kds_value value = {0};
+    switch (slot->type) {
+    case KDS_KEY_BOOL:
+    case KDS_KEY_INT:
+    case KDS_KEY_CHOICE:
+        if (slot->size == sizeof(int64_t)) {
+            memcpy(&value.integer, field, sizeof value.integer);
+        } else {
+            int32_t narrow;
+            memcpy(&narrow, field, sizeof narrow);
+            value.integer = narrow;
+        }
+        break;
+    case KDS_KEY_NUMBER:
+        memcpy(&value.number, field, sizeof value.number);
+        break;
+    case KDS_KEY_TEXT:
+        value.text = field;
+        break;
+    case KDS_KEY_NUMBERS:
+        value.numbers.items = (const double *)(const void *)field;
+        memcpy(&value.numbers.n_items, (const char *)spec + slot->count_offset, sizeof value.numbers.n_items);
+        break;
+    }
+    return value;
+}
+
+void kds_slot_set(const kds_slot *slot, kds_trial_spec *spec, kds_value value)
+{
+    char *field = (char *)spec + slot->offset;
+    switch (slot->type) {
+    case KDS_KEY_BOOL:
+    case KDS_KEY_INT:
+    case KDS_KEY_CHOICE:
+        if (slot->size == sizeof(int64_t)) {
+            memcpy(field, &value.integer, sizeof value.integer);
+        } else {
+            const int32_t narrow = (int32_t)value.integer;
+            memcpy(field, &narrow, sizeof narrow);
+        }
+        break;
+    case KDS_KEY_NUMBER:
+        memcpy(field, &value.number, sizeof value.number);
+        break;
+    case KDS_KEY_TEXT: {
+        const size_t length = strlen(value.text);
+        KDS_ASSERT(length < slot->size);
+        /* Zeroes to the end, so that equal specs are equal bytes. memmove: the value may come from the field itself. */
+        memmove(field, value.text, length);
+        memset(field + length, 0, slot->size - length);
+        break;
+    }
+    case KDS_KEY_NUMBERS: {
+        const size_t size = (size_t)value.numbers.n_items * sizeof(double);
+        KDS_ASSERT(size <= slot->size);
+        if (size > 0) {
+            memmove(field, value.numbers.items, size);
+        }
+        memset(field + size, 0, slot->size - size);
+        memcpy((char *)spec + slot->count_offset, &value.numbers.n_items, sizeof value.numbers.n_items);
+        break;
+    }
+    }
+}
+
+/* Quoted as libconfig reads it, which is not quite as JSON does. */
+static void add_quoted(kds_text *out, const char *text)
+{
+    kds_text_add(out, "\"");
+    for (const char *p = text; *p != '\0'; p++) {
+        const unsigned char c = (unsigned char)*p;
+        if (c == '"' || c == '\\') {
+            kds_text_addf(out, "\\%c", c);
+        } else if (c < 0x20 || c == 0x7F) {
+            kds_text_addf(out, "\\x%02x", (unsigned)c);
+        } else {
+            kds_text_add_bytes(out, p, 1);
+        }
+    }
+    kds_text_add(out, "\"");
+}
+
+static void add_numbers(kds_text *out, const double *items, int n_items)
+{
+    kds_text_add(out, "[");
+    for (int i = 0; i < n_items; i++) {
+        kds_text_add(out, i > 0 ? ", " : "");
+        kds_text_add_number(out, items[i]);
+    }
+    kds_text_add(out, "]");
+}
+
+void kds_slot_value_to_text(const kds_slot *slot, kds_value value, bool quoted, kds_text *out)
+{
+    switch (slot->type) {
+    case KDS_KEY_BOOL:
+        kds_text_add(out, value.integer != 0 ? "true" : "false");
+        break;
+    case KDS_KEY_INT:
+        kds_text_addf(out, "%lld", (long long)value.integer);
+        break;
+    case KDS_KEY_NUMBER:
+        kds_text_add_number(out, value.number);
+        break;
+    case KDS_KEY_CHOICE:
+        kds_text_addf(out, quoted ? "\"%s\"" : "%s", slot->choices[value.integer]);
+        break;
+    case KDS_KEY_TEXT:
+        if (quoted) {
+            add_quoted(out, value.text);
+        } else {
+            kds_text_add(out, value.text);
+        }
+        break;
+    case KDS_KEY_NUMBERS:
+        add_numbers(out, value.numbers.items, value.numbers.n_items);
+        break;
+    }
+}
+
+/* Doubles and integers as eight bytes, lowest first, so that the hash is the same on every machine. */
+static void to_bytes(const void *value, unsigned char bytes[8])
+{
+    uint64_t bits;
+    memcpy(&bits, value, sizeof bits);
+    for (int i = 0; i < 8; i++) {
+        bytes[i] = (unsigned char)(bits >> (8 * i));
+    }
+}
+
+uint64_t kds_slot_value_hash(const kds_slot *slot, kds_value value)
+{
+    /* The path is the seed: two slots with the same value have different hashes. */
+    const uint64_t seed = kds_hash64(slot->path, strlen(slot->path), 0);
+    unsigned char bytes[8 * (KDS_MAX_MILESTONES + 1)];
+    switch (slot->type) {
+    case KDS_KEY_CHOICE: {
+        const char *word = slot->choices[value.integer];
+        return kds_hash64(word, strlen(word), seed);
+    }
+    case KDS_KEY_TEXT:
+        return kds_hash64(value.text, strlen(value.text), seed);
+    case KDS_KEY_NUMBER: {
+        const double number = value.number + 0.0; /* -0.0 becomes 0.0 */
+        to_bytes(&number, bytes);
+        return kds_hash64(bytes, 8, seed);
+    }
+    case KDS_KEY_NUMBERS: {
+        for (int i = 0; i < value.numbers.n_items; i++) {
+            const double number = value.numbers.items[i] + 0.0;
+            to_bytes(&number, bytes + 8 * i);
+        }
+        return kds_hash64(bytes, 8 * (size_t)value.numbers.n_items, seed);
+    }
+    case KDS_KEY_BOOL:
+    case KDS_KEY_INT:
+        break;
+    }
+    to_bytes(&value.integer, bytes);
+    return kds_hash64(bytes, 8, seed);
+}
+
+/* ---- what is allowed --------------------------------------------------------------------------------------------- */
+
+static void add_range(kds_text *out, const kds_slot *slot)
+{
+    kds_text_add(out, slot->minimum_excluded ? "> " : ">= ");
+    kds_text_add_number(out, slot->minimum);
+    kds_text_add(out, slot->maximum_excluded ? " and < " : " and <= ");
+    kds_text_add_number(out, slot->maximum);
+}
+
+void kds_slot_allowed_to_text(const kds_slot *slot, kds_text *out)
+{
+    switch (slot->type) {
+    case KDS_KEY_BOOL:
+        kds_text_add(out, "true or false");
+        break;
+    case KDS_KEY_INT:
+        kds_text_add(out, "a whole number ");
+        add_range(out, slot);
+        break;
+    case KDS_KEY_NUMBER:
+        kds_text_add(out, "a number ");
+        add_range(out, slot);
+        break;
+    case KDS_KEY_CHOICE:
+        for (int i = 0; slot->choices[i] != NULL; i++) {
+            kds_text_addf(out, "%s\"%s\"",
+                          i == 0                         ? ""
+                          : slot->choices[i + 1] == NULL ? " or "
+                                                         : ", ",
+                          slot->choices[i]);
+        }
+        break;
+    case KDS_KEY_TEXT:
+        if (slot->is_model) {
+            kds_text_add(out, "a model, such as \"mlp:512-256\" or \"mlp\"");
+        } else {
+            kds_text_addf(out, "a text of at most %zu bytes", slot->size - 1);
+        }
+        break;
+    case KDS_KEY_NUMBERS:
+        kds_text_addf(out, "an ascending list of at most %zu numbers ", slot->size / sizeof(double));
+        add_range(out, slot);
+        break;
+    }
+}
+
+static bool in_range(const kds_slot *slot, double number)
+{
+    return (slot->minimum_excluded ? number > slot->minimum : number >= slot->minimum) &&
+           (slot->maximum_excluded ? number < slot->maximum : number <= slot->maximum);
+}
+
+static const char *why_not_text(const kds_slot *slot, const char *text)
+{
+    if (strlen(text) >= slot->size) {
+        return "too long";
+    }
+    int32_t widths[KDS_MAX_LAYERS];
+    int n_layers;
+    if (slot->is_model && kds_model_parse(text, widths, KDS_MAX_LAYERS, &n_layers, NULL) != KDS_OK) {
+        return "not a model";
+    }
+    return NULL;
+}
+
+static const char *why_not_numbers(const kds_slot *slot, const double *items, int n_items)
+{
+    if ((size_t)n_items > slot->size / sizeof(double)) {
+        return "too many numbers";
+    }
+    for (int i = 0; i < n_items; i++) {
+        if (!in_range(slot, items[i])) {
+            return "out of range";
+        }
+        if (i > 0 && items[i] <= items[i - 1]) {
+            return "not ascending";
+        }
+    }
+    return NULL;
+}
+
+bool kds_slot_accepts(const kds_slot *slot, kds_value value, kds_text *why)
+{
+    const char *words = NULL;
+    switch (slot->type) {
+    case KDS_KEY_BOOL:
+    case KDS_KEY_CHOICE: /* an index into the words, whoever made it */
+        break;
+    case KDS_KEY_INT:
+        /* Compared as doubles: LAST_EXACT makes that exact for every value that can be accepted. */
+        words = in_range(slot, (double)value.integer) ? NULL : "out of range";
+        break;
+    case KDS_KEY_NUMBER: /* NaN and infinities fail every comparison */
+        words = in_range(slot, value.number) ? NULL : "out of range";
+        break;
+    case KDS_KEY_TEXT:
+        words = why_not_text(slot, value.text);
+        break;
+    case KDS_KEY_NUMBERS:
+        words = why_not_numbers(slot, value.numbers.items, value.numbers.n_items);
+        break;
+    }
+    if (words != NULL && why != NULL) {
+        kds_text_add(why, words);
+    }
+    return words == NULL;
+}
+
+/* ---- models ------------------------------------------------------------------------------------------------------ */
+
+kds_status kds_model_parse(const char *model, int32_t *widths, int max_layers, int *n_layers, kds_error *err)
+{
+    static const char hint[] =
+        "A model is \"mlp:\" and the widths of its hidden layers, \"mlp:512-256\"; \"mlp\" is linear.";
+    kds_status status = KDS_OK;
+    int n = 0;
+    *n_layers = 0;
+    if (strncmp(model, "mlp", 3) != 0 || (model[3] != '\0' && model[3] != ':')) {
+        KDS_FAIL(err, KDS_GRID, hint, "\"%.80s\" is not a model", model);
+    }
+    if (model[3] == '\0' || model[4] == '\0') {
+        goto out;
+    }
+    for (const char *p = model + 4;; p++) {
+        long width = 0;
+        const char *first = p;
+        for (; *p >= '0' && *p <= '9' && width <= KDS_MAX_WIDTH; p++) {
+            width = 10 * width + (*p - '0');
+        }
+        /* "064" and "64" would be one network with two names, hence two identities. */
+        if (p == first || *first == '0' || width > KDS_MAX_WIDTH || (*p != '-' && *p != '\0')) {
+            KDS_FAIL(err, KDS_GRID, hint, "\"%.80s\" is not a model: widths are numbers from 1 to %d", model,
+                     KDS_MAX_WIDTH);
+        }
+        if (n == max_layers) {
+            KDS_FAIL(err, KDS_GRID, hint, "\"%.80s\" has more than %d hidden layers", model, max_layers);
+        }
+        widths[n++] = (int32_t)width;
+        if (*p == '\0') {
+            break;
+        }
+    }
+    *n_layers = n;
+out:
+    return status;
+}
+
+/* ---- what applies ------------------------------------------------------------------------------------------------ */
+
+static bool has_multipliers(const kds_recipe *recipe)
+{
+    return recipe->objective == KDS_OBJECTIVE_ROBUST || recipe->objective == KDS_OBJECTIVE_TRADEOFF;
+}
+
+bool kds_slot_applies(int i_slot, const kds_trial_spec *spec)
+{
+    const kds_slot *slot = &table[i_slot];
+    if ((slot->roles & 1u << spec->role) == 0) {
+        return false;
+    }
+    const kds_recipe *recipe = slot->scope == KDS_SCOPE_TEACHER ? &spec->teacher : &spec->student;
+    const kds_distill_spec *distill = &spec->distill;
+    switch ((rule)slot->rule) {
+    case RULE_ALWAYS:
+        return true;
+    case RULE_GAUSSIANS:
+        return spec->data.source == KDS_SOURCE_GAUSSIANS;
+    case RULE_LONG_TAIL:
+        return spec->data.imbalance_ratio > 1.0;
+    case RULE_TRADEOFF:
+        return recipe->objective == KDS_OBJECTIVE_TRADEOFF;
+    case RULE_ROBUST:
+        return has_multipliers(recipe);
+    case RULE_MOMENTUM:
+        return recipe->momentum > 0.0;
+    case RULE_DECAY:
+        return recipe->weight_decay > 0.0;
+    case RULE_STEP:
+        return recipe->schedule == KDS_SCHEDULE_STEP;
+    case RULE_MIXING:
+        return distill->mixing > 0.0;
+    case RULE_TEMPERED:
+        return distill->mixing > 0.0 && distill->temperature != 1.0;
+    case RULE_T_SQUARED:
+        return distill->mixing > 0.0 && distill->temperature != 1.0 && distill->tempered == KDS_TEMPERED_BOTH;
+    case RULE_VALIDATION:
+        return has_multipliers(recipe);
+    case RULE_TEACHER_ON_VALIDATION:
+        return has_multipliers(recipe) && distill->validation_labels == KDS_LABELS_TEACHER;
+    }
+    return true;
+}
+
+/* ---- defaults ---------------------------------------------------------------------------------------------------- */
+
+/* Reads default_text, which is ours: anything unexpected is a bug of the table. */
+static void set_default(const kds_slot *slot, kds_trial_spec *spec)
+{
+    const char *text = slot->default_text;
+    char *end = NULL;
+    char word[KDS_MODEL_CHARS] = "";
+    double items[KDS_MAX_MILESTONES];
+    kds_value value = {0};
+    switch (slot->type) {
+    case KDS_KEY_BOOL:
+        value.integer = strcmp(text, "true") == 0;
+        KDS_ASSERT(value.integer != 0 || strcmp(text, "false") == 0);
+        break;
+    case KDS_KEY_INT:
+        value.integer = strtoll(text, &end, 10);
+        KDS_ASSERT(*end == '\0');
+        break;
+    case KDS_KEY_NUMBER:
+        value.number = strtod(text, &end);
+        KDS_ASSERT(*end == '\0');
+        break;
+    case KDS_KEY_CHOICE:
+    case KDS_KEY_TEXT: {
+        const size_t length = strlen(text);
+        KDS_ASSERT(length >= 2 && length - 2 < sizeof word && text[0] == '"' && text[length - 1] == '"');
+        memcpy(word, text + 1, length - 2);
+        if (slot->type == KDS_KEY_TEXT) {
+            value.text = word;
+        } else {
+            while (slot->choices[value.integer] != NULL && strcmp(slot->choices[value.integer], word) != 0) {
+                value.integer++;
+            }
+            KDS_ASSERT(slot->choices[value.integer] != NULL);
+        }
+        break;
+    }
+    case KDS_KEY_NUMBERS:
+        KDS_ASSERT(strcmp(text, "[]") == 0); /* no list has had another default so far */
+        value.numbers.items = items;
+        value.numbers.n_items = 0; /* {0} fills the first member of a union only */
+        break;
+    }
+    kds_slot_set(slot, spec, value);
+}
+
+static kds_trial_spec default_spec;
+static pthread_once_t default_spec_once = PTHREAD_ONCE_INIT;
+
+static void make_default_spec(void)
+{
+    default_spec.role = KDS_ROLE_STUDENT;
+    for (int i = 0; i < N_SLOTS; i++) {
+        if (table[i].default_text != NULL) {
+            set_default(&table[i], &default_spec);
+        }
+    }
+}
+
+kds_trial_spec kds_trial_spec_default(void)
+{
+    pthread_once(&default_spec_once, make_default_spec);
+    return default_spec;
+}

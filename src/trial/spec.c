@@ -1,0 +1,212 @@
+/*
+ * A spec's identity, and the forms in which people read it.
+ *
+ * The identity is a sum of hashes, one for each key that applies (Zobrist, "A new hashing method with application for game
+ * playing", 1970): changing one key changes one term, so a planner walks through a million combinations with a few additions each.
+ * With 64 independent bits per term, a million different trials collide with a probability of 3e-8.
+ */
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "kdsweep/hash.h"
+#include "kdsweep/trial.h"
+#include "trial_keys.h"
+
+static const char *const role_names[KDS_N_ROLES] = {"teacher", "student", "baseline"};
+
+const char *kds_role_name(kds_role role)
+{
+    return (int)role >= 0 && role < KDS_N_ROLES ? role_names[role] : "unknown";
+}
+
+const kds_recipe *kds_trial_recipe(const kds_trial_spec *spec)
+{
+    return spec->role == KDS_ROLE_TEACHER ? &spec->teacher : &spec->student;
+}
+
+/* ---- equal meaning, equal spec ----------------------------------------------------------------------------------- */
+
+void kds_trial_spec_settle(kds_trial_spec *spec)
+{
+    if (spec->distill.validation_temperature == 0.0) {
+        spec->distill.validation_temperature = spec->distill.temperature;
+    }
+    if (spec->teacher_seed < 0) {
+        spec->teacher_seed = spec->seed;
+    }
+}
+
+void kds_trial_spec_canonical(kds_trial_spec *spec)
+{
+    int n_slots;
+    const kds_slot *slots = kds_slots(&n_slots);
+    const kds_trial_spec defaults = kds_trial_spec_default();
+    kds_trial_spec_settle(spec);
+    const kds_trial_spec settled = *spec;
+    for (int i = 0; i < n_slots; i++) {
+        /* Roles 0 is the path of the data: no part of the identity, but needed to load them. */
+        if (slots[i].roles != 0 && !kds_slot_applies(i, &settled)) {
+            kds_slot_set(&slots[i], spec, kds_slot_get(&slots[i], &defaults));
+        }
+    }
+    if (spec->role != KDS_ROLE_STUDENT) {
+        spec->teacher_seed = spec->seed; /* the default, -1, means this */
+    }
+}
+
+kds_trial_spec kds_trial_teacher_of(const kds_trial_spec *student)
+{
+    kds_trial_spec spec = *student;
+    kds_trial_spec_settle(&spec);
+    spec.role = KDS_ROLE_TEACHER;
+    spec.seed = spec.teacher_seed;
+    kds_trial_spec_canonical(&spec);
+    return spec;
+}
+
+kds_trial_spec kds_trial_baseline_of(const kds_trial_spec *student)
+{
+    kds_trial_spec spec = *student;
+    spec.role = KDS_ROLE_BASELINE;
+    kds_trial_spec_canonical(&spec);
+    return spec;
+}
+
+/* ---- identity ---------------------------------------------------------------------------------------------------- */
+
+uint64_t kds_trial_id_from_sum(kds_role role, uint64_t sum)
+{
+    const char *name = kds_role_name(role);
+    const uint64_t id = kds_hash64_fold(kds_hash64(name, strlen(name), KDS_NUMERICS_VERSION), sum);
+    return id != 0 ? id : 1; /* 0 marks an empty row */
+}
+
+uint64_t kds_trial_id(const kds_trial_spec *spec)
+{
+    int n_slots;
+    const kds_slot *slots = kds_slots(&n_slots);
+    kds_trial_spec settled = *spec;
+    kds_trial_spec_settle(&settled);
+    uint64_t sum = 0;
+    for (int i = 0; i < n_slots; i++) {
+        if (kds_slot_applies(i, &settled)) {
+            sum += kds_slot_value_hash(&slots[i], kds_slot_get(&slots[i], &settled));
+        }
+    }
+    return kds_trial_id_from_sum((kds_role)spec->role, sum);
+}
+
+const char *kds_trial_id_to_text(uint64_t id, char buffer[KDS_ID_CHARS])
+{
+    snprintf(buffer, KDS_ID_CHARS, "%016llx", (unsigned long long)id);
+    return buffer;
+}
+
+/* ---- text -------------------------------------------------------------------------------------------------------- */
+
+void kds_trial_spec_to_text(const kds_trial_spec *spec, kds_text *out)
+{
+    int n_slots;
+    const kds_slot *slots = kds_slots(&n_slots);
+    kds_trial_spec settled = *spec;
+    kds_trial_spec_settle(&settled);
+    kds_text_addf(out, "kdsweep_numerics = %d\nrole = \"%s\"\n", KDS_NUMERICS_VERSION,
+                  kds_role_name((kds_role)spec->role));
+    for (int i = 0; i < n_slots; i++) {
+        if (kds_slot_applies(i, &settled)) {
+            kds_text_addf(out, "%s = ", slots[i].path);
+            kds_slot_value_to_text(&slots[i], kds_slot_get(&slots[i], &settled), true, out);
+            kds_text_add(out, "\n");
+        }
+    }
+}
+
+void kds_trial_spec_to_json(const kds_trial_spec *spec, kds_text *out)
+{
+    int n_slots;
+    const kds_slot *slots = kds_slots(&n_slots);
+    kds_trial_spec settled = *spec;
+    kds_trial_spec_settle(&settled);
+    char id[KDS_ID_CHARS];
+    kds_text_addf(out, "{\"spec_id\": \"%s\", \"role\": \"%s\"", kds_trial_id_to_text(kds_trial_id(spec), id),
+                  kds_role_name((kds_role)spec->role));
+    for (int i = 0; i < n_slots; i++) {
+        if (!kds_slot_applies(i, &settled)) {
+            continue;
+        }
+        const kds_value value = kds_slot_get(&slots[i], &settled);
+        kds_text_addf(out, ", \"%s\": ", slots[i].name);
+        if (slots[i].type == KDS_KEY_TEXT) {
+            kds_text_add_json(out, value.text);
+        } else {
+            kds_slot_value_to_text(&slots[i], value, true, out); /* words, numbers, true, [ ] are JSON as they are */
+        }
+    }
+    kds_text_add(out, "}");
+}
+
+/* ---- impossible combinations ------------------------------------------------------------------------------------- */
+
+static int recipe_slot(const kds_trial_spec *spec, size_t offset)
+{
+    const size_t owner = spec->role == KDS_ROLE_TEACHER ? offsetof(kds_trial_spec, teacher)
+                                                        : offsetof(kds_trial_spec, student);
+    return kds_slot_at(owner + offset);
+}
+
+static kds_status check_recipe(const kds_trial_spec *spec, int *i_slot, kds_error *err)
+{
+    kds_status status = KDS_OK;
+    const kds_recipe *recipe = kds_trial_recipe(spec);
+    int32_t widths[KDS_MAX_LAYERS];
+    int n_layers;
+    *i_slot = recipe_slot(spec, offsetof(kds_recipe, model));
+    KDS_TRY(kds_model_parse(recipe->model, widths, KDS_MAX_LAYERS, &n_layers, err));
+
+    *i_slot = recipe_slot(spec, offsetof(kds_recipe, warmup));
+    if (recipe->warmup > recipe->epochs) {
+        KDS_FAIL(err, KDS_GRID, "Warm up for fewer epochs, or train for more.",
+                 "the warm-up is longer than the training (epochs = %d)", (int)recipe->epochs);
+    }
+
+    *i_slot = recipe_slot(spec, offsetof(kds_recipe, milestones));
+    if (recipe->schedule == KDS_SCHEDULE_STEP) {
+        if (recipe->n_milestones == 0) {
+            KDS_FAIL(err, KDS_GRID, "Say after which epochs: train = { milestones = [10, 20]; ... }.",
+                     "the step schedule needs milestones");
+        }
+        if (recipe->milestones[recipe->n_milestones - 1] >= recipe->epochs) {
+            KDS_FAIL(err, KDS_GRID, "Every milestone must be before the last epoch.",
+                     "a milestone is not before the end of the training (epochs = %d)", (int)recipe->epochs);
+        }
+    }
+out:
+    return status;
+}
+
+kds_status kds_trial_spec_check(const kds_trial_spec *spec, int *i_slot, kds_error *err)
+{
+    kds_status status = KDS_OK;
+    const kds_data_spec *data = &spec->data;
+    KDS_TRY(check_recipe(spec, i_slot, err));
+
+    *i_slot = kds_slot_at(offsetof(kds_trial_spec, data.path));
+    if (data->source != KDS_SOURCE_GAUSSIANS && data->path[0] == '\0') {
+        KDS_FAIL(err, KDS_GRID, "Name the folder (idx) or the file (hdf5) of the data.", "must be given for files");
+    }
+
+    /* For files, how many examples a class has is not known before they are opened; see kds_split_new. */
+    *i_slot = kds_slot_at(offsetof(kds_trial_spec, data.imbalance_ratio));
+    int64_t largest = data->max_count;
+    if (data->source == KDS_SOURCE_GAUSSIANS && (largest == 0 || largest > data->gaussian_train)) {
+        largest = data->gaussian_train;
+    }
+    if (largest > 0 && (double)largest / data->imbalance_ratio < 1.0) {
+        KDS_FAIL(err, KDS_GRID, "Use a smaller ratio or more examples.",
+                 "the smallest class would be empty (the largest has %lld examples)", (long long)largest);
+    }
+    *i_slot = -1;
+out:
+    return status;
+}
