@@ -73,6 +73,8 @@ def check(context):
                         complaints.append(f"{place}:{line}: {name} is not allowed here")
                     elif name in once:
                         once[name].append(str(place))
+                elif kind == '"' and any(name == header and fnmatch(path.name, glob) for header, glob in rules):
+                    pass  # a private header of another module, allowed by name
                 elif kind == '"' and not name.startswith("kdsweep/") and not (folder / name).is_file():
                     complaints.append(f'{place}:{line}: "{name}" is neither a public header nor one of this module')
         for header, places in once.items():
