@@ -29,7 +29,10 @@ endif()
 # --- HDF5 ---
 # Several flavours may be installed side by side (Debian: serial, openmpi, mpich), so the flavour is chosen by name first
 # and checked afterwards. HDF5_C_COMPILER_EXECUTABLE or HDF5_ROOT overrides.
-if(KDSWEEP_MPI)
+if(NOT KDSWEEP_MPI)
+  set(KDSWEEP_PARALLEL_HDF5 OFF)
+endif()
+if(KDSWEEP_PARALLEL_HDF5)
   set(HDF5_PREFER_PARALLEL ON)
   if(NOT HDF5_C_COMPILER_EXECUTABLE AND NOT HDF5_ROOT AND NOT DEFINED ENV{HDF5_ROOT})
     set(flavour "")
@@ -49,7 +52,8 @@ if(KDSWEEP_MPI)
   find_package(HDF5 REQUIRED COMPONENTS C HL)
   if(NOT HDF5_IS_PARALLEL)
     message(FATAL_ERROR "HDF5 ${HDF5_VERSION} (${HDF5_C_LIBRARIES}) was built without MPI. "
-                        "Set HDF5_C_COMPILER_EXECUTABLE to a parallel h5pcc, or configure with -DKDSWEEP_MPI=OFF.")
+                        "Set HDF5_C_COMPILER_EXECUTABLE to a parallel h5pcc, or configure with -DKDSWEEP_PARALLEL_HDF5=OFF "
+                        "(rank 0 writes for all) or -DKDSWEEP_MPI=OFF.")
   endif()
   foreach(pair "Open MPI:_mpich" "MPICH:_openmpi")
     string(REPLACE ":" ";" pair "${pair}")
@@ -80,7 +84,7 @@ else()
     find_package(HDF5 REQUIRED COMPONENTS C HL)
   endif()
   if(HDF5_IS_PARALLEL)
-    message(FATAL_ERROR "KDSWEEP_MPI is OFF, but the HDF5 that was found (${HDF5_C_LIBRARIES}) needs MPI. "
+    message(FATAL_ERROR "A serial HDF5 was asked for, but the HDF5 that was found (${HDF5_C_LIBRARIES}) needs MPI. "
                         "Install the serial flavour (Debian: libhdf5-dev) or set HDF5_C_COMPILER_EXECUTABLE to its h5cc.")
   endif()
   set(KDSWEEP_HDF5_WORDS "${HDF5_VERSION} serial")
@@ -91,7 +95,7 @@ endif()
 if(HDF5_VERSION VERSION_LESS 1.10)
   message(FATAL_ERROR "HDF5 1.10 or newer is needed, found ${HDF5_VERSION}.")
 endif()
-if(KDSWEEP_MPI)
+if(KDSWEEP_PARALLEL_HDF5)
   kds_external(hdf5 ${KDSWEEP_HDF5_TARGETS} MPI::MPI_C) # hdf5.h of a parallel build includes mpi.h
 else()
   kds_external(hdf5 ${KDSWEEP_HDF5_TARGETS})

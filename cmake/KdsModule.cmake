@@ -9,8 +9,8 @@
 # Makes the static library kds_<name> from src/<name>/*.c, or an INTERFACE library while there is no source yet. main.c is
 # left out: it belongs to the program. Twins, chosen by file name:
 #
-#   *_mpi.c *_mpio.c *_mpi_*.c *_mpio_*.c   only with KDSWEEP_MPI
-#   *_serial.c                              only without
+#   *_mpi.c *_mpi_*.c                       only with KDSWEEP_MPI; *_serial.c only without
+#   *_mpio.c                                only with KDSWEEP_PARALLEL_HDF5; *_mpio_serial.c only without
 #
 # Kernels for one instruction set, *_avx2.c and *_avx512.c, are compiled with exactly the flags that the selector checks.
 # The table of modules is written to <build>/modules.json, where tests/lint reads it: there is no second list.
@@ -64,11 +64,16 @@ function(kds_sources out folder)
     get_filename_component(file_name "${source}" NAME)
     if(file_name STREQUAL "main.c")
       continue()
+    elseif(file_name MATCHES "_mpio(_serial)?\\.c$")
+      if((KDSWEEP_PARALLEL_HDF5 AND file_name MATCHES "_mpio\\.c$") OR
+         (NOT KDSWEEP_PARALLEL_HDF5 AND file_name MATCHES "_mpio_serial\\.c$"))
+        list(APPEND chosen "${source}")
+      endif()
     elseif(file_name MATCHES "_serial\\.c$")
       if(NOT KDSWEEP_MPI)
         list(APPEND chosen "${source}")
       endif()
-    elseif(file_name MATCHES "_(mpi|mpio)(_[a-z0-9_]+)?\\.c$")
+    elseif(file_name MATCHES "_mpi(_[a-z0-9_]+)?\\.c$")
       if(KDSWEEP_MPI)
         list(APPEND chosen "${source}")
       endif()

@@ -72,17 +72,19 @@ run_ctest() {
     (cd "$folder" && ctest --parallel "$n_cores" --output-on-failure --no-tests=error "$@")
 }
 
-# One whole run of the program without MPI, when it is built.
+# The mpirun of a preset's MPI.
+launcher() {
+    sed -n 's/^MPIEXEC_EXECUTABLE:FILEPATH=//p' "$root/build/$1/CMakeCache.txt"
+}
+
+# smoke <preset> [launcher...]: one whole run of the program.
 smoke() {
     program=$root/build/$1/kdsweep
-    if [ ! -f "$root/src/app/main.c" ]; then
-        echo "no program yet"
-        return 0
-    fi
+    shift
     "$program" --version || return 1
     "$program" --help >/dev/null || return 1
     work=$(mktemp -d) || return 1
-    "$program" "$root/sweeps/smoke.cfg" --output "$work/smoke.h5" --progress none &&
+    "$@" "$program" "$root/sweeps/smoke.cfg" --output "$work/smoke.h5" --progress none &&
         "$program" status "$work/smoke.h5" && "$program" verify "$work/smoke.h5" -k 1
     code=$?
     rm -rf "$work"
@@ -127,6 +129,9 @@ fi
 if phase no-mpi-build "without MPI, serial HDF5: build" build no-mpi; then
     phase no-mpi-test "without MPI: unit tests" run_ctest no-mpi -L unit
     phase no-mpi-smoke "without MPI: one whole sweep" smoke no-mpi
+fi
+if phase serial-hdf5-build "MPI on a serial HDF5: build" build serial-hdf5; then
+    phase serial-hdf5-smoke "MPI on a serial HDF5: one whole sweep, 3 ranks" smoke serial-hdf5 "$(launcher serial-hdf5)" -n 3
 fi
 if command -v mpicc.mpich >/dev/null 2>&1 && command -v h5pcc.mpich >/dev/null 2>&1; then
     if phase mpich-build "MPICH: build" build mpich; then

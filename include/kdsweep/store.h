@@ -18,6 +18,9 @@ enum { KDS_SCHEMA_VERSION = 1 };
 /* "1.10.8 (parallel)": the HDF5 library that this program runs with. */
 const char *kds_store_library(void);
 
+/* Can several ranks write into one file? False in a build on a serial HDF5. */
+bool kds_store_is_parallel(void);
+
 /* ---- layout ------------------------------------------------------------------------------------------------------------ */
 
 /* One coordinate over `trial`, one for every slot worth a column (kdsweep/trial.h), numbers or words. */

@@ -53,7 +53,7 @@ static const struct argp_option option_table[] = {
     {"max-time", OPT_MAX_TIME, "[[H:]M:]S", 0, "stop in time, keep all finished trials, exit with 75", 2},
     {"stop-after", OPT_STOP_AFTER, "N", 0, "stop when N trials have failed or diverged", 2},
     {NULL, 0, NULL, 0, "How it runs:", 3},
-    {"writer", OPT_WRITER, "all|root", 0, "who writes rows: every rank its own (default), or rank 0 for all (NFS)", 3},
+    {"writer", OPT_WRITER, "WHO", 0, "who writes rows: all (every rank its own), root (rank 0 for all; for NFS) or auto (default): all, where HDF5 is parallel", 3},
     {"progress", OPT_PROGRESS, "MODE", 0, "auto (default), bar, plain or none", 3},
     {"verbose", 'v', NULL, 0, "say more", 3},
     {"quiet", 'q', NULL, 0, "say only what went wrong", 3},
@@ -176,7 +176,7 @@ static void parse_positional(const struct argp_state *state, parse_state *parsin
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
-    static const char *const writers[] = {"all", "root", NULL};
+    static const char *const writers[] = {"auto", "all", "root", NULL};
     static const char *const modes[] = {"auto", "bar", "plain", "none", NULL};
     parse_state *parsing = state->input;
     kds_options *options = parsing->options;

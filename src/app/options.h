@@ -14,7 +14,7 @@ typedef enum kds_command_name {
     KDS_CMD_KEYS,
 } kds_command_name;
 
-typedef enum kds_writer { KDS_WRITER_ALL, KDS_WRITER_ROOT } kds_writer;
+typedef enum kds_writer { KDS_WRITER_AUTO, KDS_WRITER_ALL, KDS_WRITER_ROOT } kds_writer;
 typedef enum kds_progress_mode {
     KDS_PROGRESS_AUTO,
     KDS_PROGRESS_BAR,

@@ -21,6 +21,7 @@ typedef struct sweep {
     kds_log *log;
     kds_launch *launch;
     int rank, n_ranks;
+    bool all_write;  /* every rank writes its rows; otherwise they travel to rank 0 */
     double deadline; /* monotonic seconds; 0: none */
     kds_setup setup;
     kds_dataset dataset;
@@ -39,17 +40,23 @@ typedef struct sweep {
     /* rank 0 */
     kds_trial_result *received; /* a row on its way through rank 0 */
     kds_progress progress;
-    int n_told; /* failures told so far */
-    bool stopped_for_failures;
+    int n_told;         /* failures told so far */
     double n_signalled; /* ranks that a signal came to */
 } sweep;
 
 /* ---- callbacks of the farm ------------------------------------------------------------------------------------------------ */
 
+/* --stop-after; only rank 0 is told of failures. */
+static bool has_failed_enough(const sweep *self)
+{
+    return self->options->stop_after > 0 && self->n_told >= self->options->stop_after;
+}
+
 static bool must_stop(void *context)
 {
     const sweep *self = context;
-    return kds_signals_seen() != 0 || (self->deadline > 0 && kds_clock_wall() >= self->deadline);
+    return kds_signals_seen() != 0 || (self->deadline > 0 && kds_clock_wall() >= self->deadline) ||
+           has_failed_enough(self);
 }
 
 static void run_job(void *context, int32_t job, kds_tick tick, kds_outcome *outcome)
@@ -75,7 +82,7 @@ static kds_status deliver(void *context, int32_t job, const void *bytes, size_t 
 {
     sweep *self = context;
     kds_status status = KDS_OK;
-    if (self->options->writer == KDS_WRITER_ALL) {
+    if (self->all_write) {
         tell_failure(self, job, bytes);
         return KDS_OK;
     }
@@ -110,11 +117,6 @@ static void progress(void *context, kds_sched *sched)
     sweep *self = context;
     kds_sched_progress now;
     kds_sched_get_progress(sched, &now);
-    if (self->options->stop_after > 0 && now.n_unusable >= self->options->stop_after &&
-        now.n_waiting + now.n_running > 0) {
-        self->stopped_for_failures = true;
-        kds_sched_stop(sched);
-    }
     kds_progress_show(&self->progress, &now);
 }
 
@@ -302,7 +304,7 @@ static kds_status run_sweep(sweep *self, int argc, char **argv, kds_error *err)
     kds_status status;
     kds_text hosts = {0};
     int n_ranks_of_node, n_left = 0, n_for_labels = 0;
-    bool root = self->rank == 0, writes = root || self->options->writer == KDS_WRITER_ALL;
+    bool root = self->rank == 0, writes = root || self->all_write;
 
     status = kds_blas_single_thread(err);
     if (status == KDS_OK) {
@@ -336,7 +338,7 @@ static kds_status run_sweep(sweep *self, int argc, char **argv, kds_error *err)
         warn_of_other_machine(self);
     }
     KDS_TRY(kds_launch_agree(self->launch, status, err));
-    if (self->options->writer == KDS_WRITER_ALL) {
+    if (self->all_write) {
         KDS_TRY(kds_launch_open_store(self->launch, self->setup.output, &self->layout.layout, &self->store, err));
     } else if (root) {
         status = kds_store_open(self->setup.output, &self->layout.layout, &self->store, err);
@@ -380,7 +382,7 @@ out:
 /* What the process says at the end: see architecture, exit codes. */
 static kds_status outcome_of(const sweep *self, const kds_end_counts *counts, kds_error *err)
 {
-    if (self->report.stopped && !self->stopped_for_failures) {
+    if (self->report.stopped && !has_failed_enough(self)) {
         int signal_number = kds_signals_seen();
         const char *cause = signal_number           ? kds_signal_name(signal_number)
                             : self->n_signalled > 0 ? "a signal to another rank"
@@ -388,7 +390,7 @@ static kds_status outcome_of(const sweep *self, const kds_end_counts *counts, kd
         return kds_error_set(err, KDS_STOPPED, "run the same command again to go on; finished trials are kept",
                              "stopped by %s with %d trials left", cause, counts->n_missing);
     }
-    if (self->stopped_for_failures) {
+    if (self->report.stopped) {
         return kds_error_set(err, KDS_DIVERGED, "`kdsweep status' lists them; --only failed,diverged trains them again",
                              "stopped after %d failures (--stop-after), %d trials left",
                              counts->n_failed + counts->n_diverged, counts->n_missing);
@@ -411,6 +413,7 @@ int kds_command_run(const kds_options *options, int argc, char **argv, kds_log *
         return kds_end_with(log, status, &err);
     }
     self.rank = kds_launch_rank(self.launch);
+    self.all_write = options->writer == KDS_WRITER_ALL || (options->writer == KDS_WRITER_AUTO && kds_store_is_parallel());
     self.n_ranks = kds_launch_n_ranks(self.launch);
     log->speaks = self.rank == 0;
 

@@ -229,6 +229,7 @@ static kds_status get_artifact(kds_worker *worker, int32_t teacher_job, kds_tick
             KDS_FAIL(err, KDS_DIVERGED, NULL, "its teacher, trial %d, was trained again for its labels and diverged",
                      (int)teacher_job);
         }
+        kds_checkpoint_remove(worker->config.work, worker->config.plan->jobs[teacher_job].id);
         KDS_TRY(kds_artifact_read(worker->config.work, key, &worker->artifact, err));
     }
     worker->artifact_key = key;
