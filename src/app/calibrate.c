@@ -7,7 +7,7 @@
 #include "kdsweep/distill.h"
 #include "kdsweep/nn.h"
 
-enum { MAX_CALIBRATED = 8 };
+enum { MAX_CALIBRATED = 8, MAX_LOOKED_AT = 10000 };
 static const double seconds_each = 0.25;
 
 /* Seconds per flop of training steps with this recipe. */
@@ -73,7 +73,8 @@ kds_status kds_calibrate(const kds_plan *plan, const double *costs, const kds_ke
         double cost;
     } seen[MAX_CALIBRATED];
     int n_seen = 0;
-    for (int32_t i = 0; i < plan->n_jobs; i++) {
+    int32_t stride = 1 + plan->n_jobs / MAX_LOOKED_AT; /* weights need no more than a sample */
+    for (int32_t i = 0; i < plan->n_jobs; i += stride) {
         kds_trial_spec spec;
         kds_plan_spec(plan, i, &spec);
         const kds_recipe *recipe = kds_trial_recipe(&spec);

@@ -41,56 +41,14 @@ static void print_trials(const kds_plan *plan)
     printf("  %-26s %s\n", "all", kds_count_to_text(plan->n_jobs, n));
 }
 
-/* The smallest class of the longest tail, test examples per class, workspace and artifact of the largest trial. */
-typedef struct extremes {
-    int64_t smallest_class;
-    double largest_ratio, workspace, artifact;
-    int64_t n_seeds;
-} extremes;
-
-static kds_status find_extremes(const kds_plan *plan, const kds_dataset *sizes, extremes *out, kds_error *err)
+static int count_seeds(const kds_grid *grid)
 {
-    kds_status status = KDS_OK;
-    *out = (extremes){.smallest_class = INT64_MAX, .n_seeds = 1};
-    for (int a = 0; a < plan->grid->n_axes; a++) {
-        if (strcmp(plan->grid->axes[a].name, "seed") == 0) {
-            out->n_seeds = plan->grid->axes[a].n_values;
+    for (int a = 0; a < grid->n_axes; a++) {
+        if (strcmp(grid->axes[a].name, "seed") == 0) {
+            return grid->axes[a].n_values;
         }
     }
-    uint64_t last = 0;
-    for (int32_t i = 0; i < plan->n_jobs; i++) {
-        kds_trial_spec spec;
-        int64_t n_validation, n_test, n_parameters;
-        size_t workspace;
-        kds_plan_spec(plan, i, &spec);
-        spec.seed = spec.teacher_seed =
-            0; /* most neighbours differ only in what does not change sizes: look at one of them */
-        spec.distill = (kds_distill_spec){0};
-        const kds_recipe *recipe = kds_trial_recipe(&spec);
-        uint64_t key = (uint64_t)recipe->batch * 31 + (uint64_t)spec.data.imbalance_ratio * 1009 +
-                       strlen(recipe->model);
-        if (i > 0 && key == last && plan->n_jobs > 10000) {
-            continue;
-        }
-        last = key;
-        kds_setup_split_sizes(&spec.data, sizes, &n_validation, &n_test);
-        int64_t n_train = kds_setup_train_size(&spec.data, sizes);
-        KDS_TRY(kds_train_workspace(&spec, sizes->n_features, sizes->n_classes, n_train, n_validation, n_test,
-                                    &workspace, err));
-        KDS_TRY(kds_train_n_parameters(recipe->model, sizes->n_features, sizes->n_classes, &n_parameters, err));
-        out->workspace = (double)workspace > out->workspace ? (double)workspace : out->workspace;
-        double artifact = 4.0 * ((double)(n_train + n_validation) * sizes->n_classes + (double)n_parameters);
-        out->artifact = artifact > out->artifact ? artifact : out->artifact;
-        int64_t per_class = (sizes->n_train + sizes->n_classes - 1) / sizes->n_classes;
-        int64_t n_max = spec.data.max_count > 0 && spec.data.max_count < per_class ? spec.data.max_count : per_class;
-        int64_t n = kds_long_tail_count((kds_profile)spec.data.profile, spec.data.imbalance_ratio, n_max,
-                                        sizes->n_classes - 1, sizes->n_classes, per_class);
-        out->smallest_class = n < out->smallest_class ? n : out->smallest_class;
-        out->largest_ratio = spec.data.imbalance_ratio > out->largest_ratio ? spec.data.imbalance_ratio
-                                                                            : out->largest_ratio;
-    }
-out:
-    return status;
+    return 1;
 }
 
 static void print_variable(void *context, const char *variable, double bytes)
@@ -102,7 +60,7 @@ static void print_variable(void *context, const char *variable, double bytes)
     }
 }
 
-static kds_status print_sizes(const kds_plan *plan, const kds_dataset *sizes, const extremes *extreme, kds_error *err)
+static kds_status print_sizes(const kds_plan *plan, const kds_dataset *sizes, const kds_survey *survey, kds_error *err)
 {
     kds_status status;
     kds_row_plan rows;
@@ -113,39 +71,39 @@ static kds_status print_sizes(const kds_plan *plan, const kds_dataset *sizes, co
     const kds_provenance none = {"", "", "", "", "", 1};
     kds_plan_spec(plan, 0, &spec);
     kds_setup_split_sizes(&spec.data, sizes, &n_validation, &n_test);
-    KDS_TRY(kds_row_plan_make(plan, sizes, n_validation, n_test, &rows, err));
-    KDS_TRY(kds_layout_make(plan, &rows, sizes, NULL, &none, true, &layout, err));
+    kds_row_plan_make(plan, survey, sizes, n_validation, n_test, &rows);
+    KDS_TRY(kds_layout_make(plan, &rows, sizes, NULL, &none, KDS_LAYOUT_SIZES, &layout, err));
     double bytes = kds_store_bytes(&layout.layout, NULL, NULL);
     double row = (double)kds_trial_result_packed_size(&rows.shape);
     printf("\nmemory\n");
     printf("  %-26s %s\n", "data set, once per node", kds_bytes_to_text((double)kds_dataset_block_size(sizes), text));
-    printf("  %-26s %s\n", "largest trial, per rank", kds_bytes_to_text(extreme->workspace, text));
+    printf("  %-26s %s\n", "largest trial, per rank", kds_bytes_to_text(survey->workspace, text));
     printf("  %-26s %s\n", "row, labels, jobs, per rank",
-           kds_bytes_to_text(3 * row + extreme->artifact + plan->n_jobs * 41.0, text));
+           kds_bytes_to_text(3 * row + survey->artifact + plan->n_jobs * 41.0, text));
     printf("\ndisk\n");
     printf("  %-26s %s\n", "results file", kds_bytes_to_text(bytes, text));
     kds_store_bytes(&layout.layout, print_variable, &bytes);
-    printf("  %-26s %s\n", "teachers' labels", kds_bytes_to_text(extreme->artifact * plan->n_teachers, text));
+    printf("  %-26s %s\n", "teachers' labels", kds_bytes_to_text(survey->artifact * plan->n_teachers, text));
 out:
     kds_layout_clear(&layout);
     return status;
 }
 
-static kds_status print_forecast(const kds_plan *plan, const kds_dataset *sizes, int n_ranks, kds_error *err)
+static kds_status print_forecast(const kds_plan *plan, const kds_dataset *sizes, const double *costs, int n_ranks,
+                                 kds_error *err)
 {
     kds_status status = KDS_OK;
     kds_kernels kernels;
     size_t n = (size_t)plan->n_jobs;
     char text[KDS_NUMBER_CHARS];
-    double *costs = kds_alloc(n, sizeof *costs, err), all = 0, per_flop;
+    double all = 0, per_flop;
     kds_farm_job *jobs = kds_alloc(n, sizeof *jobs, err);
-    if (!costs || !jobs) {
+    if (!jobs) {
         status = KDS_MEMORY;
         goto out;
     }
     KDS_TRY(kds_blas_single_thread(err));
     KDS_TRY(kds_kernels_select(&kernels, err));
-    KDS_TRY(kds_plan_costs(plan, kds_setup_cost, (void *)(uintptr_t)sizes, costs, err));
     for (size_t i = 0; i < n; i++) {
         jobs[i] = (kds_farm_job){plan->jobs[i].teacher, KDS_JOB_WAITING, costs[i]};
         all += costs[i];
@@ -168,31 +126,30 @@ static kds_status print_forecast(const kds_plan *plan, const kds_dataset *sizes,
     }
 out:
     kds_free(jobs);
-    kds_free(costs);
     return status;
 }
 
-static void print_warnings(const kds_plan *plan, const kds_dataset *sizes, const extremes *extreme)
+static void print_warnings(const kds_plan *plan, const kds_dataset *sizes, const kds_survey *survey)
 {
     kds_trial_spec spec;
     int64_t n_validation, n_test;
-    int n = 0;
+    int n = 0, n_seeds = count_seeds(plan->grid);
     kds_plan_spec(plan, 0, &spec);
     kds_setup_split_sizes(&spec.data, sizes, &n_validation, &n_test);
     double per_class = (double)(n_test < n_validation ? n_test : n_validation) / sizes->n_classes;
     const char *head = "\nmind\n";
-    if (extreme->n_seeds < 3) {
-        printf("%s  %d seed%s: a spread over seeds needs three at least\n", n++ == 0 ? head : "", (int)extreme->n_seeds,
-               extreme->n_seeds == 1 ? "" : "s");
+    if (n_seeds < 3) {
+        printf("%s  %d seed%s: a spread over seeds needs three at least\n", n++ == 0 ? head : "", n_seeds,
+               n_seeds == 1 ? "" : "s");
     }
     if (per_class < 100) {
         printf("%s  about %.0f examples per class in validation or test: one of them moves that\n"
                "  class's accuracy by %.1f points, and a worst class of noisy ones is biased low\n",
                n++ == 0 ? head : "", per_class, 100 / per_class);
     }
-    if (extreme->smallest_class < 10) {
+    if (survey->smallest_class < 10) {
         printf("%s  at imbalance ratio %g the smallest class keeps %lld training examples\n", n++ == 0 ? head : "",
-               extreme->largest_ratio, (long long)extreme->smallest_class);
+               survey->largest_ratio, (long long)survey->smallest_class);
     }
     if (!plan->grid->baseline) {
         printf("%s  no baselines (student.baseline = false): nothing to compare students with\n", n++ == 0 ? head : "");
@@ -205,7 +162,7 @@ int kds_command_plan(const kds_options *options, kds_log *log)
     kds_error err = KDS_ERROR_INIT;
     kds_setup setup = {0};
     kds_dataset sizes;
-    extremes extreme;
+    kds_survey survey = {0};
     kds_trial_spec spec;
     char n[3][KDS_NUMBER_CHARS];
     KDS_TRY(kds_setup_new(options, NULL, log, &setup, &err));
@@ -218,13 +175,14 @@ int kds_command_plan(const kds_options *options, kds_log *log)
            kds_count_to_text(sizes.n_train, n[0]), kds_count_to_text(sizes.n_test, n[1]),
            kds_count_to_text(sizes.n_features, n[2]), (int)sizes.n_classes);
     printf(sizes.n_groups > 0 ? ", %d groups\n" : "\n", (int)sizes.n_groups);
-    KDS_TRY(find_extremes(setup.plan, &sizes, &extreme, &err));
-    KDS_TRY(print_sizes(setup.plan, &sizes, &extreme, &err));
+    KDS_TRY(kds_survey_new(setup.plan, &sizes, &survey, &err));
+    KDS_TRY(print_sizes(setup.plan, &sizes, &survey, &err));
     fflush(stdout);
-    KDS_TRY(print_forecast(setup.plan, &sizes, options->n_ranks, &err));
-    print_warnings(setup.plan, &sizes, &extreme);
+    KDS_TRY(print_forecast(setup.plan, &sizes, survey.costs, options->n_ranks, &err));
+    print_warnings(setup.plan, &sizes, &survey);
 out:
     fflush(stdout);
+    kds_survey_clear(&survey);
     kds_setup_clear(&setup);
     return kds_end_with(log, status, &err);
 }

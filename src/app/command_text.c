@@ -95,6 +95,13 @@ int kds_command_status(const kds_options *options, kds_log *log)
     int n[KDS_N_ROLES][4] = {{0}}, all[4] = {0};
     double last = NAN;
     for (int32_t i = 0; i < info.n_trials; i++) {
+        if (role[i] >= KDS_N_ROLES) {
+            KDS_FAIL(&err, KDS_FORMAT, "restore it from a copy", "%s is damaged: row %d has no role", options->file,
+                     (int)i);
+        }
+        if (state[i] > KDS_TRIAL_FAILED) { /* a damaged byte: the next start trains that row again */
+            state[i] = KDS_TRIAL_MISSING;
+        }
         n[role[i]][state[i]]++;
         all[state[i]]++;
         last = state[i] != KDS_TRIAL_MISSING && !(finished[i] <= last) ? finished[i] : last;

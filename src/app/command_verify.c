@@ -44,6 +44,7 @@ int kds_command_verify(const kds_options *options, kds_log *log)
     uint8_t *state = NULL;
     int32_t *chosen = NULL;
     kds_dataset dataset;
+    kds_survey survey = {0};
     kds_row_plan rows;
     kds_kernels kernels;
     kds_trial_spec spec;
@@ -77,7 +78,8 @@ int kds_command_verify(const kds_options *options, kds_log *log)
                  "%s was made from other data than %s holds now", options->file, spec.data.path);
     }
     KDS_TRY(kds_split_new(&dataset, &spec.data, &split, &err));
-    KDS_TRY(kds_row_plan_make(plan, &dataset, split->n_validation, split->n_test, &rows, &err));
+    KDS_TRY(kds_survey_new(plan, &dataset, &survey, &err));
+    kds_row_plan_make(plan, &survey, &dataset, split->n_validation, split->n_test, &rows);
     KDS_TRY(kds_trial_result_new(&info.shape, &stored, &err));
     KDS_TRY(kds_trial_result_new(&rows.shape, &trained, &err));
     kds_work_path(options->file, work, sizeof work);
@@ -121,6 +123,7 @@ int kds_command_verify(const kds_options *options, kds_log *log)
     }
     printf("%d of %d trained again: every bit but the timing columns is the same\n", n_chosen, n_chosen);
 out:
+    kds_survey_clear(&survey);
     kds_free(chosen);
     kds_worker_free(worker);
     kds_trial_result_free(trained);

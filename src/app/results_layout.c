@@ -93,12 +93,12 @@ static void fill_columns(const kds_plan *plan, const int *chosen, int n_chosen, 
 }
 
 kds_status kds_layout_make(const kds_plan *plan, const kds_row_plan *rows, const kds_dataset *dataset,
-                           const kds_split_view *split, const kds_provenance *provenance, bool complete,
+                           const kds_split_view *split, const kds_provenance *provenance, kds_layout_depth depth,
                            kds_layout_owner *out, kds_error *err)
 {
     kds_status status = KDS_OK;
     const kds_grid *grid = plan->grid;
-    size_t n = (size_t)plan->n_jobs;
+    size_t n = depth == KDS_LAYOUT_FULL ? (size_t)plan->n_jobs : 0;
     int chosen[KDS_MAX_SLOTS], n_chosen = choose_slots(grid, chosen), n_slots;
     const kds_slot *slots = kds_slots(&n_slots);
     *out = (kds_layout_owner){.layout = {.shape = rows->shape,
@@ -119,7 +119,7 @@ kds_status kds_layout_make(const kds_plan *plan, const kds_row_plan *rows, const
                                          .hosts = provenance->hosts,
                                          .command = provenance->command,
                                          .n_ranks = provenance->n_ranks}};
-    if (!complete) {
+    if (depth == KDS_LAYOUT_SHAPE) {
         return KDS_OK;
     }
     kds_layout *layout = &out->layout;
@@ -171,14 +171,19 @@ kds_status kds_layout_make(const kds_plan *plan, const kds_row_plan *rows, const
                                                   .meaning = slot->meaning,
                                                   .is_text = is_text(slot),
                                                   .is_integer = integer,
-                                                  .numbers = columns[c].numbers,
-                                                  .integers = columns[c].integers,
-                                                  .words = columns[c].words};
+                                                  .numbers = n > 0 ? columns[c].numbers : NULL,
+                                                  .integers = n > 0 ? columns[c].integers : NULL,
+                                                  .words = n > 0 ? columns[c].words : NULL};
             }
         }
         if (pass == 0) {
             KDS_TRY(kds_arena_init(&memory->arena, arena.used, err));
         }
+    }
+    layout->n_coordinates = n_chosen;
+    layout->coordinates = coordinates;
+    if (depth == KDS_LAYOUT_SIZES) {
+        goto out;
     }
     for (size_t i = 0; i < n; i++) {
         spec_id[i] = plan->jobs[i].id;
@@ -191,26 +196,22 @@ kds_status kds_layout_make(const kds_plan *plan, const kds_row_plan *rows, const
     layout->role = role;
     layout->teacher_trial = teacher;
     layout->baseline_trial = baseline;
-    layout->n_coordinates = n_chosen;
-    layout->coordinates = coordinates;
-    if (split) {
-        for (int32_t y = 0; y < dataset->n_classes; y++) {
-            class_names[y] = dataset->class_name[y];
-        }
-        for (int32_t g = 0; g < dataset->n_groups; g++) {
-            group_names[g] = dataset->group_name[g];
-        }
-        for (int64_t i = 0; i < split->n_test; i++) {
-            label[i] = dataset->label[split->test[i]];
-            if (dataset->n_groups > 0) {
-                group[i] = dataset->group[split->test[i]];
-            }
-        }
-        layout->class_names = class_names;
-        layout->label = label;
-        layout->group_names = dataset->n_groups > 0 ? group_names : NULL;
-        layout->example_group = dataset->n_groups > 0 ? group : NULL;
+    for (int32_t y = 0; y < dataset->n_classes; y++) {
+        class_names[y] = dataset->class_name[y];
     }
+    for (int32_t g = 0; g < dataset->n_groups; g++) {
+        group_names[g] = dataset->group_name[g];
+    }
+    for (int64_t i = 0; i < split->n_test; i++) {
+        label[i] = dataset->label[split->test[i]];
+        if (dataset->n_groups > 0) {
+            group[i] = dataset->group[split->test[i]];
+        }
+    }
+    layout->class_names = class_names;
+    layout->label = label;
+    layout->group_names = dataset->n_groups > 0 ? group_names : NULL;
+    layout->example_group = dataset->n_groups > 0 ? group : NULL;
 out:
     if (status != KDS_OK) {
         kds_layout_clear(out);

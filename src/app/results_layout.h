@@ -16,12 +16,16 @@ typedef struct kds_provenance {
     int n_ranks;
 } kds_provenance;
 
-/*
- * Everything that kds_store_prepare wants. dataset and split may be a probed data set and NULL: then labels and names are left out, which is
- * enough for kds_store_bytes. `complete` false: only sizes, enough to open the file on a rank that did not make it.
- */
+/* How much of it is wanted. */
+typedef enum kds_layout_depth {
+    KDS_LAYOUT_SHAPE, /* enough to open the file on a rank that did not make it */
+    KDS_LAYOUT_SIZES, /* and which variables there are, without their values: enough for kds_store_bytes */
+    KDS_LAYOUT_FULL,  /* everything that kds_store_prepare wants; needs split */
+} kds_layout_depth;
+
+/* dataset: loaded, or only probed; split: NULL unless FULL. KDS_MEMORY. */
 kds_status kds_layout_make(const kds_plan *plan, const kds_row_plan *rows, const kds_dataset *dataset,
-                           const kds_split_view *split, const kds_provenance *provenance, bool complete,
+                           const kds_split_view *split, const kds_provenance *provenance, kds_layout_depth depth,
                            kds_layout_owner *out, kds_error *err);
 void kds_layout_clear(kds_layout_owner *owner);
 

@@ -1,6 +1,7 @@
 /* `kdsweep grid.cfg`: run the sweep, or go on with it. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "app.h"
@@ -26,6 +27,7 @@ typedef struct sweep {
     kds_setup setup;
     kds_dataset dataset;
     kds_split_view *first_split; /* of any trial: validation and test are the same for all */
+    kds_survey survey;
     kds_row_plan rows;
     kds_layout_owner layout;
     char work[KDS_PATH_CHARS + 16];
@@ -131,12 +133,28 @@ static kds_status prepare_data(sweep *self, kds_error *err)
     KDS_TRY(kds_launch_dataset(self->launch, &spec.data, self->log, &self->dataset, err));
     status = kds_split_new(&self->dataset, &spec.data, &self->first_split, err);
     if (status == KDS_OK) {
-        status = kds_row_plan_make(self->setup.plan, &self->dataset, self->first_split->n_validation,
-                                   self->first_split->n_test, &self->rows, err);
+        status = kds_survey_new(self->setup.plan, &self->dataset, &self->survey, err);
     }
     KDS_TRY(kds_launch_agree(self->launch, status, err));
+    kds_row_plan_make(self->setup.plan, &self->survey, &self->dataset, self->first_split->n_validation,
+                      self->first_split->n_test, &self->rows);
+    if (self->rank != 0) {
+        kds_survey_clear(&self->survey);
+    }
 out:
     return status;
+}
+
+/* `-o grid.cfg --overwrite` must not cost the user the grid. */
+static kds_status check_output(const sweep *self, kds_error *err)
+{
+    struct stat grid, output;
+    if (stat(self->options->file, &grid) == 0 && stat(self->setup.output, &output) == 0 &&
+        grid.st_dev == output.st_dev && grid.st_ino == output.st_ino) {
+        return kds_error_set(err, KDS_USAGE, "choose another output with -o", "%s is the grid and the output",
+                             self->options->file);
+    }
+    return KDS_OK;
 }
 
 /* Rank 0: the results file as this run needs it. */
@@ -150,8 +168,9 @@ static kds_status prepare_file(sweep *self, int argc, char **argv, const char *h
     }
     const kds_provenance provenance = {kds_isa_name(self->kernels.isa), self->blas,   kds_launch_library(), hosts,
                                        kds_text_string(&command),       self->n_ranks};
-    KDS_TRY(kds_layout_make(self->setup.plan, &self->rows, &self->dataset, self->first_split, &provenance, true,
-                            &self->layout, err));
+    KDS_TRY(kds_layout_make(self->setup.plan, &self->rows, &self->dataset, self->first_split, &provenance,
+                            KDS_LAYOUT_FULL, &self->layout, err));
+    KDS_TRY(check_output(self, err));
     KDS_TRY(kds_folder_make(self->work, err));
     KDS_TRY(kds_lock_take(self->work, lock_patience, &self->lock, err));
     KDS_TRY(kds_store_prepare(self->setup.output, &self->layout.layout, self->options->overwrite, &state, err));
@@ -215,13 +234,11 @@ static kds_status choose_jobs(sweep *self, int *n_left, int *n_for_labels, kds_e
     size_t n = (size_t)plan->n_jobs;
     bool *wanted = kds_alloc(n, sizeof *wanted, err);
     bool *needed = kds_alloc(n, sizeof *needed, err);
-    double *costs = kds_alloc(n, sizeof *costs, err);
     self->jobs = kds_alloc(n, sizeof *self->jobs, err);
-    if (!wanted || !needed || !costs || !self->jobs) {
+    if (!wanted || !needed || !self->jobs) {
         status = KDS_MEMORY;
         goto out;
     }
-    KDS_TRY(kds_plan_costs(plan, kds_setup_cost, &self->dataset, costs, err));
     KDS_TRY(choose_rows(self, wanted, err));
     *n_left = *n_for_labels = 0;
     for (int32_t i = 0; i < plan->n_jobs; i++) {
@@ -232,7 +249,7 @@ static kds_status choose_jobs(sweep *self, int *n_left, int *n_for_labels, kds_e
     }
     for (int32_t i = 0; i < plan->n_jobs; i++) {
         kds_farm_job *job = &self->jobs[i];
-        *job = (kds_farm_job){plan->jobs[i].teacher, KDS_JOB_FINISHED, costs[i]};
+        *job = (kds_farm_job){plan->jobs[i].teacher, KDS_JOB_FINISHED, self->survey.costs[i]};
         if (wanted[i]) {
             job->state = KDS_JOB_WAITING;
             (*n_left)++;
@@ -249,7 +266,6 @@ static kds_status choose_jobs(sweep *self, int *n_left, int *n_for_labels, kds_e
         }
     }
 out:
-    kds_free(costs);
     kds_free(needed);
     kds_free(wanted);
     return status;
@@ -330,7 +346,8 @@ static kds_status run_sweep(sweep *self, int argc, char **argv, kds_error *err)
     KDS_TRY(kds_launch_agree(self->launch, status, err));
     if (!root) {
         const kds_provenance none = {0};
-        status = kds_layout_make(self->setup.plan, &self->rows, &self->dataset, NULL, &none, false, &self->layout, err);
+        status = kds_layout_make(self->setup.plan, &self->rows, &self->dataset, NULL, &none, KDS_LAYOUT_SHAPE,
+                                 &self->layout, err);
         if (status == KDS_OK) {
             status = kds_lock_join(self->work, &self->lock, err);
         }
@@ -413,7 +430,8 @@ int kds_command_run(const kds_options *options, int argc, char **argv, kds_log *
         return kds_end_with(log, status, &err);
     }
     self.rank = kds_launch_rank(self.launch);
-    self.all_write = options->writer == KDS_WRITER_ALL || (options->writer == KDS_WRITER_AUTO && kds_store_is_parallel());
+    self.all_write = options->writer == KDS_WRITER_ALL ||
+                     (options->writer == KDS_WRITER_AUTO && kds_store_is_parallel());
     self.n_ranks = kds_launch_n_ranks(self.launch);
     log->speaks = self.rank == 0;
 
@@ -441,6 +459,7 @@ int kds_command_run(const kds_options *options, int argc, char **argv, kds_log *
 
     kds_worker_free(self.worker);
     kds_trial_result_free(self.received);
+    kds_survey_clear(&self.survey);
     kds_free(self.jobs);
     kds_free(self.status);
     kds_layout_clear(&self.layout);

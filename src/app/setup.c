@@ -66,15 +66,15 @@ void kds_setup_clear(kds_setup *setup)
     *setup = (kds_setup){0};
 }
 
-kds_status kds_row_plan_make(const kds_plan *plan, const kds_dataset *dataset, int64_t n_validation, int64_t n_test,
-                             kds_row_plan *out, kds_error *err)
+void kds_row_plan_make(const kds_plan *plan, const kds_survey *survey, const kds_dataset *dataset, int64_t n_validation,
+                       int64_t n_test, kds_row_plan *out)
 {
-    kds_status status = KDS_OK;
     const kds_grid *grid = plan->grid;
     bool few = dataset->n_classes <= COUNTS_BY_DEFAULT_CLASSES;
     *out = (kds_row_plan){
         .shape = {.n_classes = dataset->n_classes,
                   .n_groups = dataset->n_groups,
+                  .n_epochs = survey->n_epochs,
                   .n_validation = n_validation,
                   .n_test = n_test,
                   .with_logits = grid->store_logits == KDS_STORE_YES},
@@ -84,19 +84,9 @@ kds_status kds_row_plan_make(const kds_plan *plan, const kds_dataset *dataset, i
     };
     out->with_group_counts = dataset->n_groups > 0 && (grid->store_group_counts == KDS_STORE_YES ||
                                                        (grid->store_group_counts == KDS_STORE_AUTO && few));
-    for (int32_t i = 0; i < plan->n_jobs; i++) {
-        kds_trial_spec spec;
-        kds_plan_spec(plan, i, &spec);
-        const kds_recipe *recipe = kds_trial_recipe(&spec);
-        out->shape.n_epochs = recipe->epochs > out->shape.n_epochs ? recipe->epochs : out->shape.n_epochs;
-        if (out->with_parameters) {
-            int64_t n;
-            KDS_TRY(kds_train_n_parameters(recipe->model, dataset->n_features, dataset->n_classes, &n, err));
-            out->shape.n_parameters = n > out->shape.n_parameters ? n : out->shape.n_parameters;
-        }
+    if (out->with_parameters) {
+        out->shape.n_parameters = survey->n_parameters;
     }
-out:
-    return status;
 }
 
 void kds_setup_split_sizes(const kds_data_spec *spec, const kds_dataset *sizes, int64_t *n_validation, int64_t *n_test)
@@ -106,31 +96,84 @@ void kds_setup_split_sizes(const kds_data_spec *spec, const kds_dataset *sizes, 
     *n_test = sizes->n_test - (spec->validation_from == KDS_VALIDATION_FROM_TEST ? *n_validation : 0);
 }
 
-int64_t kds_setup_train_size(const kds_data_spec *spec, const kds_dataset *sizes)
+/* ---- survey -------------------------------------------------------------------------------------------------------- */
+
+typedef struct survey_context {
+    const kds_dataset *sizes;
+    kds_survey *survey;
+    kds_error *err;
+    kds_status status; /* of the first trial that cannot be */
+} survey_context;
+
+/* Training examples of one trial, and those of its last class; classes are taken as equally large. */
+static int64_t train_size(const kds_data_spec *spec, const kds_dataset *sizes, int64_t *n_last)
 {
-    int64_t n_left = sizes->n_train;
+    int64_t n_left = sizes->n_train, n = 0;
+    *n_last = 0;
     if (spec->validation_from == KDS_VALIDATION_FROM_TRAIN) {
         n_left -= (int64_t)floor(spec->validation_fraction * (double)sizes->n_train + 0.5);
     }
     int64_t per_class = (n_left + sizes->n_classes - 1) / sizes->n_classes;
     int64_t n_max = spec->max_count > 0 && spec->max_count < per_class ? spec->max_count : per_class;
-    int64_t n = 0;
     for (int y = 0; y < sizes->n_classes; y++) {
-        n += kds_long_tail_count((kds_profile)spec->profile, spec->imbalance_ratio, n_max, y, sizes->n_classes,
-                                 per_class);
+        *n_last = kds_long_tail_count((kds_profile)spec->profile, spec->imbalance_ratio, n_max, y, sizes->n_classes,
+                                      per_class);
+        n += *n_last;
     }
     return n < n_left ? n : n_left;
 }
 
-double kds_setup_cost(void *context, const kds_trial_spec *spec)
+/* A kds_plan_cost_of that also notes the largest of everything. */
+static double look_at(void *context, const kds_trial_spec *spec)
 {
-    const kds_dataset *sizes = context;
-    int64_t n_validation, n_test;
-    double flops = 0;
+    survey_context *self = context;
+    kds_status status;
+    kds_survey *survey = self->survey;
+    const kds_dataset *sizes = self->sizes;
+    const kds_recipe *recipe = kds_trial_recipe(spec);
+    int64_t n_validation, n_test, n_last, n_train = train_size(&spec->data, sizes, &n_last), n_parameters;
+    size_t workspace;
+    double flops = 1;
     kds_setup_split_sizes(&spec->data, sizes, &n_validation, &n_test);
-    if (kds_train_flops(spec, sizes->n_features, sizes->n_classes, kds_setup_train_size(&spec->data, sizes),
-                        n_validation, n_test, &flops, NULL) != KDS_OK) {
-        return 1;
+    KDS_TRY(
+        kds_train_flops(spec, sizes->n_features, sizes->n_classes, n_train, n_validation, n_test, &flops, self->err));
+    KDS_TRY(kds_train_workspace(spec, sizes->n_features, sizes->n_classes, n_train, n_validation, n_test, &workspace,
+                                self->err));
+    KDS_TRY(kds_train_n_parameters(recipe->model, sizes->n_features, sizes->n_classes, &n_parameters, self->err));
+    double artifact = 4.0 * ((double)(n_train + n_validation) * sizes->n_classes + (double)n_parameters);
+    survey->n_epochs = recipe->epochs > survey->n_epochs ? recipe->epochs : survey->n_epochs;
+    survey->n_parameters = n_parameters > survey->n_parameters ? n_parameters : survey->n_parameters;
+    survey->workspace = fmax(survey->workspace, (double)workspace);
+    survey->largest_ratio = fmax(survey->largest_ratio, spec->data.imbalance_ratio);
+    survey->smallest_class = n_last < survey->smallest_class ? n_last : survey->smallest_class;
+    if (spec->role == KDS_ROLE_TEACHER) {
+        survey->artifact = fmax(survey->artifact, artifact);
     }
+out:
+    self->status = self->status == KDS_OK ? status : self->status;
     return flops;
+}
+
+kds_status kds_survey_new(const kds_plan *plan, const kds_dataset *dataset, kds_survey *out, kds_error *err)
+{
+    kds_status status;
+    *out = (kds_survey){.smallest_class = INT64_MAX};
+    survey_context context = {dataset, out, err, KDS_OK};
+    out->costs = kds_alloc((size_t)plan->n_jobs, sizeof *out->costs, err);
+    if (!out->costs) {
+        return KDS_MEMORY;
+    }
+    KDS_TRY(kds_plan_costs(plan, look_at, &context, out->costs, err));
+    KDS_TRY(context.status);
+out:
+    if (status != KDS_OK) {
+        kds_survey_clear(out);
+    }
+    return status;
+}
+
+void kds_survey_clear(kds_survey *survey)
+{
+    kds_free(survey->costs);
+    survey->costs = NULL;
 }

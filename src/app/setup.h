@@ -19,21 +19,29 @@ kds_status kds_setup_new(const kds_options *options, kds_launch *launch, const k
                          kds_error *err);
 void kds_setup_clear(kds_setup *setup);
 
+/* What the trials of a plan come to. Each kind of trial is looked at once, so that a million are surveyed in no time. */
+typedef struct kds_survey {
+    int32_t n_epochs;       /* of the longest training */
+    int64_t n_parameters;   /* of the largest model */
+    double workspace;       /* bytes of the largest trial */
+    double artifact;        /* bytes of the largest teacher's labels */
+    int64_t smallest_class; /* training examples that the longest tail leaves it */
+    double largest_ratio;   /* imbalance */
+    double *costs;          /* [n_jobs] floating-point operations, for the scheduler */
+} kds_survey;
+/* dataset: loaded, or only probed. Sizes are exact where all classes are equally large. */
+kds_status kds_survey_new(const kds_plan *plan, const kds_dataset *dataset, kds_survey *out, kds_error *err);
+void kds_survey_clear(kds_survey *survey);
+
 /* What rows look like, from the plan, the data's sizes and the split. */
 typedef struct kds_row_plan {
     kds_result_shape shape;
     bool with_counts, with_group_counts, with_predictions, with_parameters;
 } kds_row_plan;
-kds_status kds_row_plan_make(const kds_plan *plan, const kds_dataset *dataset, int64_t n_validation, int64_t n_test,
-                             kds_row_plan *out, kds_error *err);
+void kds_row_plan_make(const kds_plan *plan, const kds_survey *survey, const kds_dataset *dataset, int64_t n_validation,
+                       int64_t n_test, kds_row_plan *out);
 
 /* Examples that a validation split leaves, without loading anything (the rule of kds_split_new). */
 void kds_setup_split_sizes(const kds_data_spec *spec, const kds_dataset *sizes, int64_t *n_validation, int64_t *n_test);
-
-/* Training examples of one trial: long tail counts summed over equally large classes. An estimate where classes differ in size. */
-int64_t kds_setup_train_size(const kds_data_spec *spec, const kds_dataset *sizes);
-
-/* Cost in floating-point operations, for the scheduler. A kds_plan_cost_of; context: the probed or loaded kds_dataset. */
-double kds_setup_cost(void *context, const kds_trial_spec *spec);
 
 #endif

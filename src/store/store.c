@@ -12,17 +12,15 @@ kds_status kds_store_of_file(hid_t file, const kds_layout *layout, kds_store **o
     *out = NULL;
     kds_store *store = kds_alloc(1, sizeof *store, err);
     if (store == NULL) {
-        H5Fclose(file);
         return KDS_MEMORY;
     }
     store->file = file;
     const kds_form form = kds_form_of_layout(layout);
     KDS_TRY(kds_rows_open(file, &form, 1, &store->rows, err));
     *out = store;
+    store = NULL;
 out:
-    if (status != KDS_OK) {
-        kds_store_close(store, NULL);
-    }
+    kds_free(store);
     return status;
 }
 
@@ -33,7 +31,11 @@ kds_status kds_store_open(const char *path, const kds_layout *layout, kds_store 
     *out = NULL;
     KDS_TRY(kds_hdf5_open(path, H5F_ACC_RDWR, &file, err));
     KDS_TRY(kds_store_of_file(file, layout, out, err));
+    file = H5I_INVALID_HID;
 out:
+    if (file >= 0) {
+        H5Fclose(file);
+    }
     return status;
 }
 

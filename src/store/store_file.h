@@ -15,7 +15,8 @@ struct kds_store {
     void *twin;
 };
 
-/* Make a store of an open file, which it owns from then on, also when this fails. */
+/* Make a store of an open file, which it owns from then on. When this fails the file is still the caller's: closing it may be
+ * collective. */
 kds_status kds_store_of_file(hid_t file, const kds_layout *layout, kds_store **out, kds_error *err);
 
 #endif

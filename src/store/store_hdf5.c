@@ -61,7 +61,8 @@ const char *kds_store_library(void)
     unsigned minor = 0;
     unsigned release = 0;
     H5get_libversion(&major, &minor, &release);
-    snprintf(words, sizeof words, "%u.%u.%u (%s)", major, minor, release, kds_store_is_parallel() ? "parallel" : "serial");
+    snprintf(words, sizeof words, "%u.%u.%u (%s)", major, minor, release,
+             kds_store_is_parallel() ? "parallel" : "serial");
     return words;
 }
 

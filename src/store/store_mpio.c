@@ -105,6 +105,7 @@ kds_status kds_store_open_mpi(const char *path, const kds_layout *layout, kds_st
     hid_t file_access = H5I_INVALID_HID;
     hid_t file = H5I_INVALID_HID;
     kds_store *store = NULL;
+    twin *kept = NULL;
     MPI_Comm own = MPI_COMM_NULL;
     *out = NULL;
     kds_hdf5_start();
@@ -112,9 +113,8 @@ kds_status kds_store_open_mpi(const char *path, const kds_layout *layout, kds_st
     KDS_TRY(check_mpi(MPI_Comm_set_errhandler(own, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler", err));
 
     kds_status mine = look(path, err);
-    if (mine == KDS_OK) {
-        mine = make_access(own, &file_access, err);
-    }
+    KDS_TRY(agree(own, mine, err));
+    mine = make_access(own, &file_access, err); /* collective: HDF5 duplicates the communicator */
     KDS_TRY(agree(own, mine, err));
 
     file = H5Fopen(path, H5F_ACC_RDWR, file_access);
@@ -126,21 +126,22 @@ kds_status kds_store_open_mpi(const char *path, const kds_layout *layout, kds_st
         goto out;
     }
 
-    twin *kept = kds_alloc(1, sizeof *kept, err);
+    /* From here on every rank has the file open, and all close it together, after they have agreed. */
+    kept = kds_alloc(1, sizeof *kept, err);
     mine = kept != NULL ? kds_hdf5_check_schema(file, path, err) : KDS_MEMORY;
-    KDS_TRY(agree(own, mine, err));
-    mine = kds_store_of_file(file, layout, &store, err);
-    status = agree(own, mine, err);
-    file = H5I_INVALID_HID; /* the store's, or closed */
-    if (status != KDS_OK) {
-        kds_free(kept);
-        goto out;
+    if (mine == KDS_OK) {
+        mine = kds_store_of_file(file, layout, &store, err);
     }
+    if (store != NULL) {
+        file = H5I_INVALID_HID;
+    }
+    KDS_TRY(agree(own, mine, err));
     *kept = (twin){.communicator = own};
-    own = MPI_COMM_NULL;
     store->finish = finish;
     store->twin = kept;
     *out = store;
+    own = MPI_COMM_NULL;
+    kept = NULL;
     store = NULL;
 
 out:
@@ -154,5 +155,6 @@ out:
     if (own != MPI_COMM_NULL) {
         MPI_Comm_free(&own);
     }
+    kds_free(kept);
     return status;
 }

@@ -435,6 +435,7 @@ kds_status kds_train_trial(kds_trainer *trainer, const kds_trial_spec *spec, con
     run.stream = spec->role == KDS_ROLE_TEACHER;
     run.steps_per_epoch = (split->n_train + run.recipe->batch - 1) / run.recipe->batch;
     KDS_TRY(kds_model_make(run.recipe->model, dataset->n_features, dataset->n_classes, &run.model, err));
+    KDS_ASSERT(!result->parameters || result->shape.n_parameters >= run.model.n_parameters);
 
     kds_arena measured = kds_arena_measure();
     take_workspace(&run, trainer->kernels, &sizes, &measured);

@@ -38,7 +38,7 @@ typedef struct sample {
     int64_t *seed;
     const char **objective;
     const char *class_names[SAMPLE_MAX_CLASSES];
-    char class_text[SAMPLE_MAX_CLASSES][16];
+    char class_text[SAMPLE_MAX_CLASSES][24];
     kds_coordinate coordinates[3];
     char resolved[1024];
 } sample;

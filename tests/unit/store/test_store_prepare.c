@@ -4,6 +4,7 @@
 #include <hdf5.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "kdsweep/text.h"
@@ -376,17 +377,9 @@ static void strange_files_are_refused(void **state)
     sample_free(made);
 }
 
-/* Metadata with any one byte turned: refused or read, never a crash. */
-static void broken_metadata_do_no_harm(void **state)
+/* In a child of its own, which ends without HDF5's clean-up: HDF5 leaks a little when it meets broken metadata. */
+static void read_broken_files(char *whole, size_t n_whole)
 {
-    (void)state;
-    sample_grid grid = sample_grid_small();
-    sample *made = sample_new(&grid);
-    sample_prepare(path, made, NULL, NULL);
-    char *whole = NULL;
-    size_t n_whole = 0;
-    kds_error err = KDS_ERROR_INIT;
-    KDS_TEST_OK(kds_file_read(path, &whole, &n_whole, &err), &err);
     for (size_t i = 0; i < n_whole; i += n_whole / 211) {
         whole[i] = (char)(whole[i] ^ 0x11);
         write_bytes(path, whole, n_whole);
@@ -399,6 +392,27 @@ static void broken_metadata_do_no_harm(void **state)
         }
         whole[i] = (char)(whole[i] ^ 0x11);
     }
+    _exit(0);
+}
+
+/* Any one byte turned: refused or read, never a crash. */
+static void broken_metadata_do_no_harm(void **state)
+{
+    (void)state;
+    sample_grid grid = sample_grid_small();
+    sample *made = sample_new(&grid);
+    sample_prepare(path, made, NULL, NULL);
+    char *whole = NULL;
+    size_t n_whole = 0;
+    kds_error err = KDS_ERROR_INIT;
+    KDS_TEST_OK(kds_file_read(path, &whole, &n_whole, &err), &err);
+    const pid_t child = fork();
+    if (child == 0) {
+        read_broken_files(whole, n_whole);
+    }
+    int ended = -1;
+    waitpid(child, &ended, 0);
+    assert_true(WIFEXITED(ended) && WEXITSTATUS(ended) == 0);
     kds_free(whole);
     sample_free(made);
 }

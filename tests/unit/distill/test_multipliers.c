@@ -1,0 +1,214 @@
+/*
+ * The multiplier update of methods 2.4 against brute force: R_j = sum_x p_j(x) l(j, f(x)) / sum_x p_j(x), then
+ * lambda_j <- lambda_j exp(factor g R_j), normalised.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "kds_test.h"
+#include "kdsweep/distill.h"
+#include "kdsweep/rng.h"
+
+enum { M = 4, N = 60, MAX_ROWS = 25 };
+
+typedef struct fixture {
+    kds_kernels kernels;
+    kds_arena arena;
+    kds_loss loss;
+    float logits[N * M], teacher[N * M];
+    int32_t label[N];
+} fixture;
+
+static const double prior[M] = {0.6, 0.25, 0.1, 0.05};
+
+static void set_up(fixture *f, const kds_recipe *recipe, const kds_distill_spec *distill)
+{
+    kds_error err = KDS_ERROR_INIT;
+    kds_rng rng = kds_rng_make(8, KDS_RNG_GENERATE, 0);
+    for (int i = 0; i < N * M; i++) {
+        f->logits[i] = (float)(2 * kds_rng_normal(&rng));
+        f->teacher[i] = (float)(2 * kds_rng_normal(&rng));
+    }
+    for (int i = 0; i < N; i++) {
+        f->label[i] = (int32_t)kds_rng_below(&rng, M);
+    }
+    KDS_TEST_OK(kds_kernels_select(&f->kernels, &err), &err);
+    f->arena = kds_arena_measure();
+    kds_loss_take(&f->loss, M, MAX_ROWS, &f->arena);
+    KDS_TEST_OK(kds_arena_init(&f->arena, f->arena.used, &err), &err);
+    memset(f->arena.base, 0xFF, f->arena.size);
+    kds_loss_take(&f->loss, M, MAX_ROWS, &f->arena);
+    kds_loss_init(&f->loss, &f->kernels, recipe, distill, prior, f->teacher, N);
+}
+
+static void update(fixture *f)
+{
+    kds_loss_update_begin(&f->loss);
+    for (int start = 0; start < N; start += MAX_ROWS) { /* uneven chunks */
+        int n_rows = N - start < MAX_ROWS ? N - start : MAX_ROWS;
+        kds_loss_update_add(&f->loss, n_rows, f->logits + start * M, f->label + start, f->teacher + start * M);
+    }
+    kds_loss_update_end(&f->loss);
+}
+
+/* p: [N][M] label weights. */
+static void brute_force(const fixture *f, double p[N][M], int risk, double exponent, double *lambda)
+{
+    double sum = 0;
+    for (int j = 0; j < M; j++) {
+        double weighted = 0, mass = 0;
+        for (int i = 0; i < N; i++) {
+            const float *row = f->logits + i * M;
+            double loss, total = 0;
+            int best = 0;
+            for (int k = 0; k < M; k++) {
+                total += exp((double)row[k]);
+                best = row[k] > row[best] ? k : best;
+            }
+            loss = risk == KDS_RISK_ZERO_ONE ? (best == j ? 0 : 1) : -log(exp((double)row[j]) / total);
+            weighted += p[i][j] * loss;
+            mass += p[i][j];
+        }
+        lambda[j] *= exp(exponent * (mass > 0 ? weighted / mass : 0));
+        sum += lambda[j];
+    }
+    for (int j = 0; j < M; j++) {
+        lambda[j] /= sum;
+    }
+}
+
+static void check(int objective, double tradeoff, int risk, int labels, double validation_temperature, bool has_teacher)
+{
+    fixture f;
+    const kds_recipe recipe = {.objective = objective, .tradeoff = tradeoff, .robust_step = 0.7, .robust_risk = risk};
+    const kds_distill_spec distill = {
+        .temperature = 3, .validation_temperature = validation_temperature, .validation_labels = labels, .mixing = 1};
+    set_up(&f, &recipe, has_teacher ? &distill : NULL);
+    double p[N][M], lambda[M] = {0.25, 0.25, 0.25, 0.25},
+                    temperature = validation_temperature > 0 ? validation_temperature : 3;
+    for (int i = 0; i < N; i++) {
+        double sum = 0;
+        for (int j = 0; j < M; j++) {
+            sum += p[i][j] = exp((double)f.teacher[i * M + j] / temperature);
+        }
+        for (int j = 0; j < M; j++) {
+            p[i][j] = has_teacher && labels == KDS_LABELS_TEACHER ? p[i][j] / sum : j == f.label[i];
+        }
+    }
+    double exponent = 0.7 * (objective == KDS_OBJECTIVE_TRADEOFF ? tradeoff : 1);
+    for (int n_updates = 1; n_updates <= 3; n_updates++) {
+        update(&f);
+        brute_force(&f, p, risk, exponent, lambda);
+        double sum = 0;
+        for (int j = 0; j < M; j++) {
+            KDS_TEST_NEAR(f.loss.multiplier[j], lambda[j], 1e-6 * lambda[j] * n_updates);
+            sum += f.loss.multiplier[j];
+            /* and what the next gradient uses */
+            double beta = objective == KDS_OBJECTIVE_TRADEOFF ? (1 - tradeoff) / M + tradeoff * lambda[j] : lambda[j];
+            KDS_TEST_NEAR((double)f.loss.one_hot_offset[j], -log(beta / prior[j]), 4e-6);
+        }
+        KDS_TEST_NEAR(sum, 1, 1e-14);
+    }
+    assert_true(tradeoff == 0 || fabs(lambda[0] - 0.25) > 1e-3);
+    kds_arena_clear(&f.arena);
+}
+
+static void updates(void **state)
+{
+    (void)state;
+    for (int risk = KDS_RISK_ZERO_ONE; risk <= KDS_RISK_CROSS_ENTROPY; risk++) {
+        check(KDS_OBJECTIVE_ROBUST, 0.5, risk, KDS_LABELS_ONE_HOT, 0, false);
+        check(KDS_OBJECTIVE_ROBUST, 0.5, risk, KDS_LABELS_TEACHER, 0, false); /* no teacher, no teacher's labels */
+        check(KDS_OBJECTIVE_ROBUST, 0.5, risk, KDS_LABELS_ONE_HOT, 0, true);
+        check(KDS_OBJECTIVE_ROBUST, 0.5, risk, KDS_LABELS_TEACHER, 0, true);
+        check(KDS_OBJECTIVE_ROBUST, 0.5, risk, KDS_LABELS_TEACHER, 0.1, true);
+        check(KDS_OBJECTIVE_ROBUST, 0.5, risk, KDS_LABELS_TEACHER, 5, true);
+        check(KDS_OBJECTIVE_TRADEOFF, 0.3, risk, KDS_LABELS_ONE_HOT, 0, false);
+        check(KDS_OBJECTIVE_TRADEOFF, 0.3, risk, KDS_LABELS_TEACHER, 1, true);
+        check(KDS_OBJECTIVE_TRADEOFF, 0, risk, KDS_LABELS_ONE_HOT, 0, true);
+        check(KDS_OBJECTIVE_TRADEOFF, 1, risk, KDS_LABELS_ONE_HOT, 0, true);
+    }
+}
+
+/* A class that validation does not have: its risk is 0, so it only loses to the others. */
+static void class_without_mass(void **state)
+{
+    (void)state;
+    fixture f;
+    const kds_recipe recipe = {.objective = KDS_OBJECTIVE_ROBUST, .robust_step = 1};
+    set_up(&f, &recipe, NULL);
+    for (int i = 0; i < N; i++) {
+        f.label[i] = i % 2;
+        for (int j = 0; j < M; j++) {
+            f.logits[i * M + j] = (float)(j == 2); /* class 2 is predicted always: all that is there is wrong */
+        }
+    }
+    update(&f);
+    const double e = exp(1.0), wanted[M] = {e / (2 * e + 2), e / (2 * e + 2), 1 / (2 * e + 2), 1 / (2 * e + 2)};
+    for (int j = 0; j < M; j++) {
+        KDS_TEST_NEAR(f.loss.multiplier[j], wanted[j], 1e-15);
+    }
+    kds_arena_clear(&f.arena);
+}
+
+/* A huge step, for long: one class takes everything; all stays finite, and a gradient can be taken. */
+static void extreme(void **state)
+{
+    (void)state;
+    for (int objective = KDS_OBJECTIVE_ROBUST; objective <= KDS_OBJECTIVE_TRADEOFF; objective++) {
+        fixture f;
+        const kds_recipe recipe = {.objective = objective, .tradeoff = 0.9, .robust_step = 1000};
+        set_up(&f, &recipe, NULL);
+        for (int i = 0; i < N; i++) {
+            f.label[i] = i % M;
+            for (int j = 0; j < M; j++) {
+                f.logits[i * M + j] = (float)(j == f.label[i] && j != 3); /* only class 3 is wrong, always */
+            }
+        }
+        for (int n = 0; n < 50; n++) {
+            update(&f);
+            float gradient[MAX_ROWS * M];
+            assert_true(isfinite(kds_loss_gradient(&f.loss, MAX_ROWS, f.logits, f.label, NULL, gradient)));
+            for (int j = 0; j < M; j++) {
+                assert_true(isfinite(f.loss.log_multiplier[j]) && isfinite(f.loss.one_hot_offset[j]) &&
+                            isfinite(gradient[j]));
+                KDS_TEST_NEAR(f.loss.multiplier[j], j == 3, 1e-12);
+            }
+        }
+        /* The way back is as long as the way there: no floor in the state itself. */
+        KDS_TEST_NEAR(f.loss.log_multiplier[0], -50 * 1000 * (objective == KDS_OBJECTIVE_TRADEOFF ? 0.9 : 1), 1e-6);
+        kds_arena_clear(&f.arena);
+    }
+}
+
+/* log_multiplier is the whole state: another loss that gets it goes on equally. */
+static void state_is_complete(void **state)
+{
+    (void)state;
+    fixture f, g;
+    const kds_recipe recipe = {.objective = KDS_OBJECTIVE_TRADEOFF,
+                               .tradeoff = 0.4,
+                               .robust_step = 0.3,
+                               .robust_risk = KDS_RISK_CROSS_ENTROPY};
+    const kds_distill_spec distill = {.temperature = 2, .validation_labels = KDS_LABELS_TEACHER, .mixing = 0.5};
+    set_up(&f, &recipe, &distill);
+    set_up(&g, &recipe, &distill);
+    update(&f);
+    update(&f);
+    memcpy(g.loss.log_multiplier, f.loss.log_multiplier, M * sizeof(double));
+    kds_loss_refresh(&g.loss);
+    float gradient_f[MAX_ROWS * M], gradient_g[MAX_ROWS * M];
+    double loss_f = kds_loss_gradient(&f.loss, MAX_ROWS, f.logits, f.label, f.teacher, gradient_f);
+    double loss_g = kds_loss_gradient(&g.loss, MAX_ROWS, g.logits, g.label, g.teacher, gradient_g);
+    KDS_TEST_NEAR(loss_f, loss_g, 0);
+    assert_memory_equal(gradient_f, gradient_g, sizeof gradient_f);
+    kds_arena_clear(&f.arena);
+    kds_arena_clear(&g.arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(updates), cmocka_unit_test(class_without_mass),
+                                       cmocka_unit_test(extreme), cmocka_unit_test(state_is_complete)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
