@@ -173,6 +173,11 @@ static kds_status prepare_file(sweep *self, int argc, char **argv, const char *h
     KDS_TRY(check_output(self, err));
     KDS_TRY(kds_folder_make(self->work, err));
     KDS_TRY(kds_lock_take(self->work, lock_patience, &self->lock, err));
+    if (!kds_lock_is_held(self->lock)) {
+        kds_log_warning(self->log,
+                        "the file system of %s has no locks: nothing keeps a second sweep from the same output",
+                        self->work);
+    }
     KDS_TRY(kds_store_prepare(self->setup.output, &self->layout.layout, self->options->overwrite, &state, err));
     self->status = state.status;
     state.status = NULL;
@@ -320,7 +325,7 @@ static kds_status run_sweep(sweep *self, int argc, char **argv, kds_error *err)
     kds_status status;
     kds_text hosts = {0};
     int n_ranks_of_node, n_left = 0, n_for_labels = 0;
-    bool root = self->rank == 0, writes = root || self->all_write;
+    bool root = self->rank == 0;
 
     status = kds_blas_single_thread(err);
     if (status == KDS_OK) {
@@ -368,7 +373,7 @@ static kds_status run_sweep(sweep *self, int argc, char **argv, kds_error *err)
                                       .kernels = &self->kernels,
                                       .log = self->log,
                                       .work = self->work,
-                                      .store = writes ? self->store : NULL,
+                                      .store = self->all_write ? self->store : NULL,
                                       .status = self->status,
                                       .rank = self->rank};
     status = kds_worker_new(&config, &self->worker, err);
