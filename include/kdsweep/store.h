@@ -4,6 +4,10 @@
  * The complete layout is written first, serially, by one process: contiguous, allocated early, no filters, dimension scales. After
  * that nothing is created: a rank writes raw bytes of its own rows, payload first, then row_crc, then status. A file so written
  * opens and holds only valid rows after kill -9 of any rank at any moment.
+ *
+ * Rows with status 0 hold no data. Their small columns read as nothing (NaN, -1, 0); the bulky ones (attribute bulky = 1: multiplier,
+ * counts, group_counts, prediction, logits, parameters) are holes in the file and read 0, whatever that means. The table of all
+ * variables is src/store/schema.c.
  */
 #ifndef KDSWEEP_STORE_H
 #define KDSWEEP_STORE_H

@@ -136,7 +136,7 @@ kds_status kds_summary_tell(const kds_setup *setup, const kds_log *log, int n_ra
     }
     putchar('\n');
     KDS_TRY(tell_best(setup, reader, states, err));
-    printf("results: %s\nreport:  python3 -m kdsweep_analysis report %s -o report/\n", setup->output, setup->output);
+    printf("results: %s\nreport:  kdsweep-analysis report %s -o report/   (from: pip install analysis/)\n", setup->output, setup->output);
 out:
     kds_free(states);
     kds_reader_close(reader);

@@ -204,7 +204,7 @@ def test_other_data_under_the_same_name(kds):
 HEAD = 'data = { source = "gaussians"; };\nteacher = { model = "mlp:8"; };\nstudent = { model = "mlp:4"; };\n'
 
 GRIDS = {
-    "unknown": (HEAD + "trian = { epochs = 3; };\n", ["bad.cfg:4:", "trian", "unknown key", "train"]),
+    "unknown": (HEAD + "trian = { epochs = 3; };\n", ["bad.cfg:4:", "trian", "unknown group", "train"]),
     "misspelt": (HEAD.replace("};\nstudent", "};\n\nstudent").replace('"mlp:4";', '"mlp:4"; temprature = [1, 2];'),
                  ["bad.cfg:4:", "student.temprature", "did you mean student.temperature?"]),
     "mistyped": (HEAD + 'train = { epochs = 3;\n  lr = "fast"; };\n',
@@ -496,7 +496,7 @@ OTHERS = {
     "cut": (lambda p: cut(p, p.stat().st_size // 2), ["small.h5", "cut short"]),
     "cut-by-one": (lambda p: cut(p, p.stat().st_size - 1), ["small.h5", "cut short"]),
     "cut-in-the-superblock": (lambda p: cut(p, 40), ["small.h5"]),
-    "no-status": (edit_hdf5(lambda f: f.move("status", "state")), ["small.h5"]),
+    "no-status": (edit_hdf5(lambda f: f.move("status", "state")), ["status"]),
     "root-group-damaged": (lambda p: patch(p, 48, bytes(48)), ["small.h5"]),
 }
 
@@ -545,6 +545,10 @@ def damage(name, index, value):
         with h5py.File(path, "r+", locking=False) as file:
             assert file[name][index] != value
             file[name][index] = value
+            offset = file[name].id.get_offset()
+            written = file[name][index] == value or value != value
+        if not written:  # HDF5 does not put a letter into a string of one byte
+            patch(path, offset + index[0] * 160, value)
     return change
 
 
@@ -555,6 +559,7 @@ def damage(name, index, value):
 def test_damaged_row(kds, small, small_results, name, index, value):
     path = kds.folder / "small.h5"
     shutil.copy(small_results, path)
+    shutil.copytree(small_results.with_suffix(".work"), kds.folder / "small.work")
     damage(name, index, value)(path)
     before = rows(path)
     kds.run("status", "small.h5")
