@@ -80,6 +80,8 @@ int kds_status_exit_code(kds_status status);
 
 /* A condition that only a bug of ours can break. Stays on in release builds. */
 #define KDS_ASSERT(condition) ((condition) ? (void)0 : kds_assert_failed(#condition, __FILE__, __LINE__))
+/* A place that only a bug of ours can reach; `what` says which. */
+#define KDS_UNREACHABLE(what) kds_assert_failed(what, __FILE__, __LINE__)
 _Noreturn void kds_assert_failed(const char *condition, const char *file, int line);
 
 #endif

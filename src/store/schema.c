@@ -177,7 +177,7 @@ int64_t kds_dimension_size(kds_dimension dimension, const kds_form *form)
     case KDS_DIM_END:
         break;
     }
-    KDS_ASSERT(!"a dimension");
+    KDS_UNREACHABLE("a dimension");
     return 0;
 }
 
@@ -214,7 +214,7 @@ bool kds_variable_is_stored(const kds_variable *variable, const kds_form *form)
     case KDS_IF_PARAMETERS:
         return form->with_parameters;
     }
-    KDS_ASSERT(!"a presence");
+    KDS_UNREACHABLE("a presence");
     return false;
 }
 

@@ -204,7 +204,7 @@ hid_t kds_hdf5_file_type(kds_type type)
     case KDS_TYPE_CHARACTER:
         return H5T_C_S1;
     default:
-        KDS_ASSERT(!"a type with a fixed size");
+        KDS_UNREACHABLE("a type with a fixed size");
         return H5I_INVALID_HID;
     }
 }
@@ -231,7 +231,7 @@ hid_t kds_hdf5_memory_type(kds_type type)
     case KDS_TYPE_CHARACTER:
         return H5T_C_S1;
     default:
-        KDS_ASSERT(!"a type with a fixed size");
+        KDS_UNREACHABLE("a type with a fixed size");
         return H5I_INVALID_HID;
     }
 }
