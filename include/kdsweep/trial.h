@@ -195,7 +195,7 @@ uint64_t kds_slot_value_hash(const kds_slot *slot, kds_value value);
  * of temperatures) and on other keys (the EG step only matters to robust and tradeoff objectives, milestones only to the
  * step schedule, the ratio's profile not at ratio 1 ...). The teacher's keys apply to its students too. data.path never applies: moved
  * files are the same data; that they are is checked by their fingerprint.
- * A student with mixing = 0 remains a student with a teacher, although it trains as its baseline does.
+ * A student with mixing = 0 remains a student with a teacher, although its gradient is its baseline's.
  */
 bool kds_slot_applies(int i_slot, const kds_trial_spec *spec);
 

@@ -1,9 +1,9 @@
 /* kdsweep: which command, which rank speaks. */
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "app.h"
 #include "launch.h"
+#include "terminal.h"
 
 int main(int argc, char **argv)
 {
@@ -12,8 +12,9 @@ int main(int argc, char **argv)
     kds_options_parse(argc, argv, rank, &options);
 
     const char *no_colour = getenv("NO_COLOR");
-    kds_log log = {
-        .level = options.level, .speaks = rank == 0, .colour = isatty(STDERR_FILENO) && !(no_colour && *no_colour)};
+    kds_log log = {.level = options.level,
+                   .speaks = rank == 0,
+                   .colour = kds_terminal_is_stderr(NULL) && !(no_colour && *no_colour)};
     if (options.command != KDS_CMD_RUN && rank != 0) {
         return 0; /* started under mpirun by habit: one process is enough */
     }

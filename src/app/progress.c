@@ -1,35 +1,29 @@
-#define _GNU_SOURCE /* struct winsize */
 #include "progress.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "kdsweep/clock.h"
 #include "kdsweep/text.h"
+#include "terminal.h"
 
 static const double live_interval = 0.2, plain_interval = 30.0, plain_fraction = 0.1;
-
-static int terminal_width(void)
-{
-    struct winsize size;
-    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col : 80;
-}
 
 void kds_progress_init(kds_progress *progress, kds_progress_mode mode, kds_log_level level)
 {
     if (level == KDS_LOG_QUIET && mode == KDS_PROGRESS_AUTO) {
         mode = KDS_PROGRESS_NONE;
     }
+    int width = 80;
+    bool on_terminal = kds_terminal_is_stderr(&width);
     if (mode == KDS_PROGRESS_AUTO) {
-        mode = isatty(STDERR_FILENO) ? KDS_PROGRESS_BAR : KDS_PROGRESS_PLAIN;
+        mode = on_terminal ? KDS_PROGRESS_BAR : KDS_PROGRESS_PLAIN;
     }
     double now = kds_clock_wall();
     *progress = (kds_progress){
         .mode = mode, .start = now, .next = now + (mode == KDS_PROGRESS_BAR ? live_interval : plain_interval)};
-    progress->width = terminal_width();
+    progress->width = width;
 }
 
 void kds_progress_line(const kds_sched_progress *now, double elapsed, char *line, size_t size)
@@ -47,7 +41,7 @@ void kds_progress_line(const kds_sched_progress *now, double elapsed, char *line
     }
     n += snprintf(line + n, size - (size_t)n, ", %d left, %d of %d ranks busy", n_left, now->n_busy, now->n_workers);
     if (n_left > 0 && isfinite(eta)) {
-        snprintf(line + n, size - (size_t)n, ", about %s to go", kds_seconds_to_text(eta, left));
+        snprintf(line + n, size - (size_t)n, ", about %s to go", kds_seconds_to_text(fmax(1, round(eta)), left));
     }
 }
 

@@ -301,10 +301,10 @@ static void tell_beginning(sweep *self, int n_left, int n_for_labels)
     char total[KDS_NUMBER_CHARS], left[KDS_NUMBER_CHARS];
     kds_count_to_text(plan->n_jobs, total);
     kds_count_to_text(n_left, left);
-    kds_log_note(self->log, "%s: %s trials (%d teachers, %d baselines, %d students), %s to train on %d rank%s, into %s",
-                 plan->grid->name, total, (int)plan->n_teachers, (int)plan->n_baselines, (int)plan->n_students,
-                 n_left == plan->n_jobs ? "all" : left, self->n_ranks, self->n_ranks == 1 ? "" : "s",
-                 self->setup.output);
+    kds_log_note(self->log, "%s: %s trials (%d teachers, %d baselines, %d students)", plan->grid->name, total,
+                 (int)plan->n_teachers, (int)plan->n_baselines, (int)plan->n_students);
+    kds_log_note(self->log, "%s to train on %d rank%s, into %s", n_left == plan->n_jobs ? "all" : left, self->n_ranks,
+                 self->n_ranks == 1 ? "" : "s", self->setup.output);
     if (n_for_labels > 0) {
         kds_log_note(self->log, "%d of them are finished teachers whose labels are no longer in %s", n_for_labels,
                      self->work);

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "kdsweep/arena.h"
 #include "kdsweep/hash.h"
@@ -88,7 +89,8 @@ static kds_status tell_best(const kds_setup *setup, kds_reader *reader, const ui
         }
     }
     if (n_folded > 0) {
-        puts("best student by worst-class accuracy (chosen on validation, told on test):");
+        puts(
+            "best student for the worst class, by imbalance ratio (chosen on validation,\naccuracy on test, mean over n seeds):");
     }
     for (int start = 0; start < n_folded;) {
         int best = start, end = start;
@@ -99,8 +101,8 @@ static kds_status tell_best(const kds_setup *setup, kds_reader *reader, const ui
         }
         kds_text words = {0};
         describe(plan, list[best].trial, &words);
-        printf("  imbalance ratio %-5g %.3f  (n = %d)  %s\n", list[best].ratio,
-               list[best].test_sum / list[best].n_seeds, list[best].n_seeds, kds_text_string(&words));
+        printf("  ratio %-5g %.3f (n = %d)  %s\n", list[best].ratio, list[best].test_sum / list[best].n_seeds,
+               list[best].n_seeds, kds_text_string(&words));
         kds_text_clear(&words);
         start = end;
     }
@@ -131,12 +133,13 @@ kds_status kds_summary_tell(const kds_setup *setup, const kds_log *log, int n_ra
     printf("%s: %d done, %d diverged, %d failed, %d missing", setup->grid->name, counts->n_done, counts->n_diverged,
            counts->n_failed, counts->n_missing);
     if (now->n_done + now->n_unusable > 0 && report->wall_seconds > 0) {
-        printf("; %d trained now in %s, ranks %.0f %% busy", now->n_done + now->n_unusable,
+        printf("\n%d trained now in %s, ranks %.0f %% busy", now->n_done + now->n_unusable,
                kds_seconds_to_text(report->wall_seconds, took), 100 * busy_seconds / (report->wall_seconds * n_ranks));
     }
     putchar('\n');
     KDS_TRY(tell_best(setup, reader, states, err));
-    printf("results: %s\nreport:  kdsweep-analysis report %s -o report/   (from: pip install analysis/)\n", setup->output, setup->output);
+    printf("results: %s\nreport:  kdsweep-analysis report %s -o report/   (from: pip install analysis/)\n",
+           setup->output, setup->output);
 out:
     kds_free(states);
     kds_reader_close(reader);

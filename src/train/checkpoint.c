@@ -12,7 +12,8 @@ enum { CHECKPOINT_FORMAT = 1 };
 
 typedef struct checkpoint_header {
     char magic[8];
-    uint64_t identity; /* of spec, data, instruction set and BLAS core: on anything else the bits would not go on */
+    uint64_t
+        identity; /* of spec, data, labels, instruction set and BLAS core: on anything else the bits would not go on */
     uint64_t n_bytes;
     uint32_t crc; /* of everything, this field taken as 0 */
     uint32_t format;
@@ -26,7 +27,15 @@ static uint64_t run_identity(const kds_run *run)
     uint64_t identity = kds_hash64_fold(kds_trial_id(run->spec), run->split->fingerprint);
     identity = kds_hash64_fold(identity, (uint64_t)run->net.kernels->isa);
     const char *core = kds_blas_core();
-    return kds_hash64_fold(identity, kds_hash64(core, strlen(core), 0));
+    identity = kds_hash64_fold(identity, kds_hash64(core, strlen(core), 0));
+    if (run->teacher) { /* a teacher that was trained again elsewhere may have left other labels */
+        size_t row = (size_t)run->model.n_classes * sizeof(float);
+        identity = kds_hash64_fold(identity,
+                                   kds_hash64(run->teacher->train_logits, (size_t)run->split->n_train * row, 0));
+        identity = kds_hash64_fold(
+            identity, kds_hash64(run->teacher->validation_logits, (size_t)run->split->n_validation * row, 0));
+    }
+    return identity;
 }
 
 /* Of header and payload: a damaged position would be as bad as damaged parameters. */

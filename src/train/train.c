@@ -115,9 +115,11 @@ kds_status kds_train_flops(const kds_trial_spec *spec, int32_t n_features, int32
     if (kds_objective_get(recipe->objective)->has_multipliers) {
         double n_steps = (double)recipe->epochs * ceil((double)n_train / recipe->batch);
         bool averages = recipe->robust_iterate == KDS_ITERATE_AVERAGED;
-        double examples = recipe->robust_batch > 0 && !averages ? recipe->robust_batch : (double)n_validation;
+        double examples = recipe->robust_batch > 0 ? fmin(recipe->robust_batch, (double)n_validation)
+                                                   : (double)n_validation;
         if (averages) {
-            examples += (double)n_test + (spec->role == KDS_ROLE_TEACHER ? (double)n_train : 0.0);
+            examples += (double)n_validation + (double)n_test +
+                        (spec->role == KDS_ROLE_TEACHER ? (double)n_train : 0.0);
         }
         *out += ceil(n_steps / recipe->robust_every) * examples * forward;
     }
@@ -147,7 +149,7 @@ static bool multiply(kds_run *run)
 {
     const kds_split_view *split = run->split;
     int64_t n = split->n_validation;
-    bool sampled = run->recipe->robust_batch > 0 && run->recipe->robust_batch < n && !run->averages;
+    bool sampled = run->recipe->robust_batch > 0 && run->recipe->robust_batch < n;
     kds_rng rng = kds_rng_make((uint64_t)run->spec->seed, KDS_RNG_VALIDATION_BATCH,
                                (uint32_t)run->position.n_updates * 2 + run->stream);
     if (sampled) {
@@ -302,10 +304,13 @@ static void keep_diverged(kds_run *run, const char *what)
     size_t m = (size_t)shape.n_classes;
     int32_t n_epochs = result->n_epochs_trained;
     char reason[KDS_REASON_CHARS] = "";
-    snprintf(reason, sizeof reason, "%s at epoch %d, step %lld of %lld; last finite loss %.6g", what,
-             (int)run->position.epoch + 1,
-             (long long)(run->position.step < run->steps_per_epoch ? run->position.step + 1 : run->steps_per_epoch),
-             (long long)run->steps_per_epoch, run->position.last_loss);
+    int n = snprintf(
+        reason, sizeof reason, "%s at epoch %d, step %lld of %lld", what, (int)run->position.epoch + 1,
+        (long long)(run->position.step < run->steps_per_epoch ? run->position.step + 1 : run->steps_per_epoch),
+        (long long)run->steps_per_epoch);
+    if (isfinite(run->position.last_loss)) { /* not before the first step */
+        snprintf(reason + n, sizeof reason - (size_t)n, "; last finite loss %.6g", run->position.last_loss);
+    }
 
     /* Measures of a model that fell apart later are no result: only the curves up to there stay. */
     for (int s = 0; s < KDS_N_SELECTIONS; s++) {

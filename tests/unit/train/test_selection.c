@@ -235,9 +235,32 @@ static void divergence(void **state)
     problem_clear(&p);
 }
 
+/* At the first step whose loss is no number; or, if there was none, at the end of the epoch. */
+static void divergence_is_seen_at_once(void **state)
+{
+    (void)state;
+    problem p;
+    problem_small(&p, 0);
+    kds_trial_result *r = result_for(&p, N_EPOCHS);
+    kds_trial_spec spec = restless(1, KDS_OBJECTIVE_STANDARD);
+    spec.student.lr = 3e38;
+    spec.student.warmup = 0;
+    train(&p, &spec, r);
+    assert_int_equal(r->status, KDS_TRIAL_DIVERGED);
+    assert_int_equal(strncmp(r->reason, "the loss is not finite at epoch 1, step 2 of 5;", 47), 0);
+    assert_int_equal(r->n_epochs_trained, 0);
+    spec.student.batch = 100; /* the only step of the epoch still starts well */
+    train(&p, &spec, r);
+    assert_int_equal(r->status, KDS_TRIAL_DIVERGED);
+    assert_int_equal(strncmp(r->reason, "the validation loss is not finite at epoch 1,", 45), 0);
+    assert_int_equal(r->n_epochs_trained, 0);
+    kds_trial_result_free(r);
+    problem_clear(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(rules), cmocka_unit_test(never_test), cmocka_unit_test(counts),
-                                       cmocka_unit_test(divergence)};
+                                       cmocka_unit_test(divergence), cmocka_unit_test(divergence_is_seen_at_once)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

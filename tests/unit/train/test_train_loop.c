@@ -6,15 +6,31 @@
 #include <math.h>
 
 #include "kdsweep/distill.h"
+#include "kdsweep/metrics.h"
 #include "kdsweep/nn.h"
 #include "train_problem.h"
 
-enum { M = 4, D = 5, N_VALIDATION = 4 * 70, N_TRAIN = 73, MAX_PARAMETERS = 200 };
+enum { M = 4, D = 5, N_VALIDATION = 4 * 70, N_TRAIN = 73, N_TEST = 4 * 66, MAX_PARAMETERS = 200 };
 
 typedef struct plain {
     float parameters[MAX_PARAMETERS];
     float train_loss[3], multiplier[3 * M];
+    float test_logits[N_TEST * M]; /* of the last iterate */
+    double loss[KDS_N_SPLITS];     /* the same: mean cross-entropy */
 } plain;
+
+/* Logits of a whole part, and its mean cross-entropy. */
+static double evaluate(const problem *p, kds_net *net, const int32_t *examples, int n, float *logits)
+{
+    static float x[N_VALIDATION * D];
+    double sum = 0;
+    kds_split_gather(&p->split, &p->kernels, examples, n, x);
+    memcpy(logits, kds_net_forward(net, x, n), (size_t)(n * M) * sizeof *logits);
+    for (int i = 0; i < n; i++) {
+        sum += kds_cross_entropy_row(M, logits + i * M, p->label[examples[i]]);
+    }
+    return sum / n;
+}
 
 static void one_update(const problem *p, const kds_trial_spec *spec, const kds_recipe *recipe, const float *teacher,
                        int n_before, kds_net *net, kds_loss *loss)
@@ -89,6 +105,9 @@ static void plain_loop(const problem *p, const kds_trial_spec *spec, const label
             out->multiplier[epoch * M + y] = (float)loss.multiplier[y];
         }
     }
+    static float validation_logits[N_VALIDATION * M];
+    out->loss[KDS_SPLIT_VALIDATION] = evaluate(p, &net, p->split.validation, N_VALIDATION, validation_logits);
+    out->loss[KDS_SPLIT_TEST] = evaluate(p, &net, p->split.test, N_TEST, out->test_logits);
     memset(out->parameters, 0, sizeof out->parameters);
     memcpy(out->parameters, net.parameters, (size_t)model.n_parameters * sizeof(float));
     kds_arena_clear(&arena);
@@ -107,6 +126,13 @@ static void train(const problem *p, const kds_trial_spec *spec, const label_stor
     kds_trainer_free(trainer);
 }
 
+static void check_near(size_t n, const float *a, const float *b, double tolerance)
+{
+    for (size_t i = 0; i < n; i++) {
+        KDS_TEST_NEAR((double)a[i], (double)b[i], tolerance);
+    }
+}
+
 static void same_as_the_loop(void **state)
 {
     (void)state;
@@ -114,6 +140,7 @@ static void same_as_the_loop(void **state)
     problem_small(&p, 0);
     assert_int_equal(p.split.n_train, N_TRAIN);
     assert_int_equal(p.split.n_validation, N_VALIDATION);
+    assert_int_equal(p.split.n_test, N_TEST);
     label_store teacher = label_store_new(&p, 1), out = label_store_new(&p, MAX_PARAMETERS);
     label_store_invent(&p, &teacher);
     kds_trial_result *result = result_for(&p, 3);
@@ -130,6 +157,11 @@ static void same_as_the_loop(void **state)
         train(&p, &spec, &teacher, &out, result);
         assert_memory_equal(wanted.parameters, out.outputs.parameters, sizeof wanted.parameters);
         assert_memory_equal(wanted.train_loss, result->train_loss, sizeof wanted.train_loss);
+        check_near(N_TEST * M, wanted.test_logits, result->logits,
+                   1e-5); /* other chunks, so not always the same bits */
+        for (int part = 0; part < KDS_N_SPLITS; part++) {
+            KDS_TEST_NEAR((double)result->loss[KDS_SELECT_LAST][part], wanted.loss[part], 1e-5);
+        }
         if (recipe->objective >= KDS_OBJECTIVE_ROBUST) {
             assert_memory_equal(wanted.multiplier, result->multiplier, sizeof wanted.multiplier);
         }
@@ -138,13 +170,6 @@ static void same_as_the_loop(void **state)
     label_store_free(&teacher);
     label_store_free(&out);
     problem_clear(&p);
-}
-
-static void check_near(size_t n, const float *a, const float *b, double tolerance)
-{
-    for (size_t i = 0; i < n; i++) {
-        KDS_TEST_NEAR((double)a[i], (double)b[i], tolerance);
-    }
 }
 
 /* The average of equal iterates is each of them (a learning rate of 0); with one multiplier update, before the first step, the one
