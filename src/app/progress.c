@@ -28,21 +28,28 @@ void kds_progress_init(kds_progress *progress, kds_progress_mode mode, kds_log_l
 
 void kds_progress_line(const kds_sched_progress *now, double elapsed, char *line, size_t size)
 {
-    char left[KDS_NUMBER_CHARS] = "", done[KDS_NUMBER_CHARS], total[KDS_NUMBER_CHARS];
-    int n_left = now->n_waiting + now->n_running;
-    int n_failed = now->n_unusable + now->n_skipped;
-    /* By cost, not by number: a teacher may take as long as fifty students. What runs now counts as not begun. */
-    double eta = now->cost_done > 0 ? elapsed * (now->cost_total - now->cost_done) / now->cost_done : NAN;
-    kds_count_to_text(now->n_total - n_left - n_failed, done);
-    kds_count_to_text(now->n_total, total);
-    int n = snprintf(line, size, "%s of %s done", done, total);
+    char eta[KDS_NUMBER_CHARS], done[KDS_NUMBER_CHARS], total[KDS_NUMBER_CHARS], left[KDS_NUMBER_CHARS];
+    int n_left = now->n_waiting + now->n_running, n_failed = now->n_unusable + now->n_skipped;
+    kds_text text = {0};
+    /* By cost, not by number: a teacher may take as long as fifty students. What runs now counts as not begun. The most wanted comes
+     * first: a narrow terminal cuts the rest. */
+    if (n_left > 0 && now->cost_done > 0) {
+        double seconds = fmax(1, elapsed * (now->cost_total - now->cost_done) / now->cost_done);
+        if (seconds < 60) {
+            snprintf(eta, sizeof eta, "%.0f s", seconds);
+        } else {
+            kds_seconds_to_text(seconds, eta);
+        }
+        kds_text_addf(&text, "%s to go: ", eta);
+    }
+    kds_text_addf(&text, "%s of %s done", kds_count_to_text(now->n_total - n_left - n_failed, done),
+                  kds_count_to_text(now->n_total, total));
     if (n_failed > 0) {
-        n += snprintf(line + n, size - (size_t)n, ", %d failed", n_failed);
+        kds_text_addf(&text, ", %d failed", n_failed);
     }
-    n += snprintf(line + n, size - (size_t)n, ", %d left, %d of %d ranks busy", n_left, now->n_busy, now->n_workers);
-    if (n_left > 0 && isfinite(eta)) {
-        snprintf(line + n, size - (size_t)n, ", about %s to go", kds_seconds_to_text(fmax(1, round(eta)), left));
-    }
+    kds_text_addf(&text, ", %s left, %d/%d ranks busy", kds_count_to_text(n_left, left), now->n_busy, now->n_workers);
+    snprintf(line, size, "%s", kds_text_string(&text));
+    kds_text_clear(&text);
 }
 
 void kds_progress_hide(void *context)
@@ -72,7 +79,7 @@ void kds_progress_show(kds_progress *progress, const kds_sched_progress *now)
     char line[192];
     kds_progress_line(now, elapsed, line, sizeof line);
     if (progress->mode == KDS_PROGRESS_PLAIN) {
-        fprintf(stderr, "kdsweep: %3.0f %%  %s\n", 100 * fraction, line);
+        fprintf(stderr, "kdsweep: %3.0f %%, %s\n", 100 * fraction, line);
         return;
     }
     enum { BAR = 16 };
@@ -82,8 +89,8 @@ void kds_progress_show(kds_progress *progress, const kds_sched_progress *now)
         bar[i] = i < filled ? '#' : '.';
     }
     bar[BAR] = '\0';
-    int room = progress->width - BAR - 10;
-    fprintf(stderr, "\r\033[K[%s] %3.0f %% %.*s", bar, 100 * fraction, room > 0 ? room : 0, line);
+    int room = progress->width - BAR - 11;
+    fprintf(stderr, "\r\033[K[%s] %3.0f %%, %.*s", bar, 100 * fraction, room > 0 ? room : 0, line);
     fflush(stderr);
     progress->line_is_up = true;
 }

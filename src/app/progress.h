@@ -22,7 +22,7 @@ void kds_progress_show(kds_progress *progress, const kds_sched_progress *now);
 /* Take the live line away, so that something else can be written. A kds_log.before; context: the kds_progress. */
 void kds_progress_hide(void *progress);
 
-/* The line itself, for tests: "120 of 354 done, 2 failed, 232 left, 64 busy, 12 min left". */
+/* The line itself, for tests: "12 min to go: 120 of 354 done, 2 failed, 232 left, 64/64 ranks busy". */
 void kds_progress_line(const kds_sched_progress *now, double elapsed, char *line, size_t size);
 
 #endif

@@ -43,7 +43,9 @@ static void describe(const kds_plan *plan, int32_t trial, kds_text *out)
         if (i_slot == seed || i_slot == ratio || !kds_slot_applies(i_slot, &spec)) {
             continue;
         }
-        kds_text_addf(out, "%s%s ", out->size > 0 ? ", " : "", axis->n_slots == 1 ? slots[i_slot].name : axis->path);
+        const char *name = axis->n_slots == 1 ? slots[i_slot].name : axis->path;
+        const char *rest = strstr(name, "_objective"); /* "teacher robust" says it */
+        kds_text_addf(out, "%s%.*s ", out->size > 0 ? ", " : "", rest ? (int)(rest - name) : (int)strlen(name), name);
         kds_slot_value_to_text(&slots[i_slot], kds_slot_get(&slots[i_slot], &spec), false, out);
     }
 }
