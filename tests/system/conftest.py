@@ -1,6 +1,5 @@
 """Fixtures of the tests of the whole program; their tools are in harness.py."""
 
-import os
 import time
 from pathlib import Path
 
@@ -17,8 +16,11 @@ def kds(tmp_path):
     end = time.monotonic() + 10
     while program.alive() and time.monotonic() < end:
         time.sleep(0.05)
-    left = {pid: Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ") for pid in program.alive()
-            if Path(f"/proc/{pid}").exists()}
+    left = {
+        pid: Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+        for pid in program.alive()
+        if Path(f"/proc/{pid}").exists()
+    }
     end_all(program.token)
     assert not left, f"processes have outlived the test: {left}"
 

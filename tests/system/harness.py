@@ -1,7 +1,7 @@
 """What the tests of the whole program share: starting it with or without MPI, looking at its processes and its files.
 
-Every process of a test carries a token in its environment, so that exactly the test's own ranks are found, signalled and, at the end,
-missed: a test whose processes outlive it fails.
+Every process of a test carries a token in its environment, so that exactly the test's own ranks are found,
+signalled and, at the end, missed: a test whose processes outlive it fails.
 """
 
 import os
@@ -93,7 +93,8 @@ class Done:
         def end(text):
             return text if len(text) < 4000 else "...\n" + text[-4000:]
 
-        return f"$ {self.command}\n[{self.code}] after {self.seconds:.2f} s\n-- stdout\n{end(self.out)}\n-- stderr\n{end(self.err)}"
+        head = f"$ {self.command}\n[{self.code}] after {self.seconds:.2f} s"
+        return f"{head}\n-- stdout\n{end(self.out)}\n-- stderr\n{end(self.err)}"
 
 
 class Running:
@@ -107,8 +108,14 @@ class Running:
         self.start = time.monotonic()
         inherited = {k: v for k, v in os.environ.items() if k != "HDF5_USE_FILE_LOCKING"}
         self.process = subprocess.Popen(
-            list(map(str, command)), stdin=subprocess.DEVNULL, stdout=self._out, stderr=self._err, cwd=cwd,
-            env={**ENVIRONMENT, **inherited, TOKEN: token, **(env or {})}, start_new_session=True)
+            list(map(str, command)),
+            stdin=subprocess.DEVNULL,
+            stdout=self._out,
+            stderr=self._err,
+            cwd=cwd,
+            env={**ENVIRONMENT, **inherited, TOKEN: token, **(env or {})},
+            start_new_session=True,
+        )
         self.pid = self.process.pid
 
     def stderr(self):
@@ -183,7 +190,7 @@ class Program:
         if np and not MPIEXEC:
             pytest.skip("this build has no MPI (KDSWEEP_MPIEXEC is empty)")
         self._n += 1
-        logs = self.folder / ".logs" / str(self._n)
+        logs = self.folder / ".logs" / f"{self.token[:8]}-{self._n}"
         logs.mkdir(parents=True)
         return Running(self.command(args, np, before), logs, self.token, env, bool(np), cwd or self.folder)
 
@@ -195,7 +202,21 @@ class Program:
         return processes_of(self.token)
 
     def wait_for_end_of_all(self, deadline=30.0):
-        wait_until(lambda: not self.alive(), f"processes have outlived their sweep: {list(self.alive())}", deadline, 0.05)
+        wait_until(
+            lambda: not self.alive(), f"processes have outlived their sweep: {list(self.alive())}", deadline, 0.05
+        )
+
+
+def epochs_for(folder, grid, seconds, key="train.epochs", roles=(0, 1, 2)):
+    """Epochs with which the trials of these roles take so many seconds of processor time here, all together."""
+    program, n = Program(folder), 20
+    while True:
+        program.run(grid, "-o", "calibration.h5", "--overwrite", "-q", "--set", f"{key}={n}", timeout=300)
+        made = rows(folder / "calibration.h5")
+        took = float(made["cpu_seconds"][np.isin(made["role"], roles)].sum())
+        if took > 0.2 or n >= 2000:
+            return max(2, min(100000, round(n * seconds / max(took, 1e-3))))
+        n *= 5
 
 
 # ---- files -----------------------------------------------------------------------------------------------------------
@@ -225,8 +246,13 @@ def rows(path):
     """All variables over `trial`, {name: array}, and nothing held open."""
     with h5py.File(path, "r", locking=False) as file:
         n = file["status"].shape[0]
-        return {name: file[name][...] for name in file if file[name].ndim > 0 and file[name].shape[0] == n
-                and (name == "trial" or dimension(file[name]) == "trial")}
+        return {
+            name: file[name][...]
+            for name in file
+            if file[name].ndim > 0
+            and file[name].shape[0] == n
+            and (name == "trial" or dimension(file[name]) == "trial")
+        }
 
 
 def dimension(dataset):
@@ -272,11 +298,13 @@ class StatusWatch:
 
 
 def assert_untouched(before, after, which=None):
-    """Rows `which` (default: all that were finished before) are the same in every bit, timing columns included: not trained again."""
+    """Rows `which` (default: all finished ones) are the same in every bit, timing columns too: not trained again."""
     chosen = np.flatnonzero(before["status"] != 0) if which is None else np.asarray(which)
     for name, old in before.items():
         if name == "trial":
             continue
         new = after[name]
         changed = [int(i) for i in chosen if bits(old[i]) != bits(new[i])]
-        assert not changed, f"{name} of finished rows changed: {changed[:10]}, e.g. {old[changed[0]]} -> {new[changed[0]]}"
+        assert not changed, (
+            f"{name} of finished rows changed: {changed[:10]}, e.g. {old[changed[0]]} -> {new[changed[0]]}"
+        )

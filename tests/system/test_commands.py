@@ -1,4 +1,4 @@
-"""The commands that only print: what they say agrees with the file that a run makes, fits 80 columns, and changes nothing."""
+"""The commands that only print: what they say agrees with the file of a run, fits 80 columns and changes nothing."""
 
 import json
 import os
@@ -29,18 +29,47 @@ def files_of(folder):
 # ---- help ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["plan", "--help"], ["expand", "--help"], ["status", "--help"],
-                                       ["verify", "--help"], ["keys", "--help"], ["-?"], ["--usage"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["plan", "--help"],
+        ["expand", "--help"],
+        ["status", "--help"],
+        ["verify", "--help"],
+        ["keys", "--help"],
+        ["-?"],
+        ["--usage"],
+    ],
+    ids=" ".join,
+)
 def test_help(kds, arguments):
     done = kds.run(*arguments)
     assert_narrow(done.out)
     assert done.err == ""
     if "--usage" not in arguments:
-        for word in ("--output", "--set", "--max-time", "--only", "--stop-after", "--overwrite", "--writer", "--progress",
-                     "--ranks", "kdsweep plan", "kdsweep expand", "kdsweep status", "kdsweep verify", "kdsweep keys",
-                     "Exit codes", "75"):
+        for word in (
+            "--output",
+            "--set",
+            "--max-time",
+            "--only",
+            "--stop-after",
+            "--overwrite",
+            "--writer",
+            "--progress",
+            "--ranks",
+            "kdsweep plan",
+            "kdsweep expand",
+            "kdsweep status",
+            "kdsweep verify",
+            "kdsweep keys",
+            "Exit codes",
+            "75",
+        ):
             assert word in done.out, word
-        assert not re.search(r"^\S{1,12}$", done.out.split("Commands:")[1], re.M), f"a line of the help is broken\n{done.out}"
+        assert not re.search(r"^\S{1,12}$", done.out.split("Commands:")[1], re.M), (
+            f"a line of the help is broken\n{done.out}"
+        )
 
 
 @pytest.mark.parametrize("option", ["--version", "-V"])
@@ -91,8 +120,11 @@ def expand(kds, *arguments):
     return [json.loads(line) for line in kds.run("expand", *arguments).out.splitlines()]
 
 
-@pytest.mark.parametrize("arguments", [[], ["--set", "student.temperature=[1,4]", "--set", "seeds=[5]"],
-                                       ["--set", "student.mixing=[0,0.5,1]"]], ids=lambda a: " ".join(a) or "plain")
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["--set", "student.temperature=[1,4]", "--set", "seeds=[5]"], ["--set", "student.mixing=[0,0.5,1]"]],
+    ids=lambda a: " ".join(a) or "plain",
+)
 def test_expand_is_what_the_file_holds(kds, small, arguments):
     trials = expand(kds, small, *arguments)
     assert files_of(kds.folder) == ["small.cfg"], "expand wrote something"
@@ -131,14 +163,23 @@ def test_expand_drops_what_has_no_effect(kds, small):
 def test_expand_twice_is_the_same(kds, small):
     assert kds.run("expand", small).out == kds.run("expand", small).out
     ids = [t["spec_id"] for t in expand(kds, small)]
-    small.write_text("/* moved about */\n" + SMALL.replace("seeds = [0, 1];\n", "") + "seeds = ( 0, 1 );", encoding="utf-8")
+    small.write_text(
+        "/* moved about */\n" + SMALL.replace("seeds = [0, 1];\n", "") + "seeds = ( 0, 1 );", encoding="utf-8"
+    )
     assert [t["spec_id"] for t in expand(kds, small)] == ids, "blanks and the order of keys are no identity"
 
 
 def test_expand_into_a_closed_pipe(kds, small):
     """`kdsweep expand grid.cfg | head -1` ends, quietly or with the code of an I/O failure."""
-    done = subprocess.run(f"'{BINARY}' expand '{SMOKE}' --set 'seeds=[{','.join(map(str, range(500)))}]' | head -1", shell=True,
-                          capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **ENVIRONMENT})
+    done = subprocess.run(
+        f"'{BINARY}' expand '{SMOKE}' --set 'seeds=[{','.join(map(str, range(500)))}]' | head -1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, **ENVIRONMENT},
+    )
     assert len(done.stdout.splitlines()) == 1 and json.loads(done.stdout), done
 
 
@@ -146,20 +187,35 @@ def test_expand_into_a_closed_pipe(kds, small):
 
 
 def test_set_makes_axes_and_values(kds, small):
-    trials = expand(kds, small, "--set", "seeds=[3,4,5]", "--set", "student.temperature=3", "--set", "train.lr=[0.1,0.2]",
-                    "--set", "teacher.objective=robust", "--set", 'student.model="mlp:6"')
+    trials = expand(
+        kds,
+        small,
+        "--set",
+        "seeds=[3,4,5]",
+        "--set",
+        "student.temperature=3",
+        "--set",
+        "train.lr=[0.1,0.2]",
+        "--set",
+        "teacher.objective=robust",
+        "--set",
+        'student.model="mlp:6"',
+    )
     assert {t["seed"] for t in trials} == {3, 4, 5}
     students = [t for t in trials if t["role"] == "student"]
     assert {t["temperature"] for t in students} == {3}
     assert {(t["teacher_lr"], t["student_lr"]) for t in students} == {(0.1, 0.1), (0.2, 0.2)}
-    assert {t["teacher_objective"] for t in students} == {"robust"} and {t["student_model"] for t in students} == {"mlp:6"}
+    assert {t["teacher_objective"] for t in students} == {"robust"} and {t["student_model"] for t in students} == {
+        "mlp:6"
+    }
     assert len(trials) == 3 * 2 * (1 + 2 + 2)
 
 
 def test_set_is_as_good_as_the_file(kds, small):
     kds.run(small, "--set", "student.temperature=[1,4]", "--set", "train.lr=0.1", "-o", "set.h5")
-    small.write_text(SMALL.replace("temperature = [1, 2]", "temperature = [1, 4]").replace("lr = 0.05", "lr = 0.1"),
-                     encoding="utf-8")
+    small.write_text(
+        SMALL.replace("temperature = [1, 2]", "temperature = [1, 4]").replace("lr = 0.05", "lr = 0.1"), encoding="utf-8"
+    )
     kds.run(small, "-o", "file.h5")
     a, b = rows(kds.folder / "set.h5"), rows(kds.folder / "file.h5")
     assert (a["row_crc"] == b["row_crc"]).all() and texts(a["spec_id"]) == texts(b["spec_id"])
@@ -246,7 +302,7 @@ def test_verify_does_not_need_the_work_folder_or_the_grid(kds, small):
 
 
 def test_verify_finds_a_row_that_is_a_lie(kds, small):
-    """A row whose checksum is right but whose values no training gives: two students exchanged with all their columns."""
+    """A row whose checksum is right but whose values no training gives: two students exchanged, columns and all."""
     kds.run(small)
     with h5py.File(kds.folder / "small.h5", "r+", locking=False) as file:
         ids = file["spec_id"][...]
@@ -256,8 +312,20 @@ def test_verify_finds_a_row_that_is_a_lie(kds, small):
             dataset = file[name]
             if dataset.ndim == 0 or dataset.shape[0] != n or "timing" in dataset.attrs or name in {"trial", "spec_id"}:
                 continue
-            if name in {"role", "teacher_trial", "baseline_trial", "temperature", "seed", "reason", "teacher_objective",
-                        "student_objective"} or dataset.dtype.kind in "SO":
+            if (
+                name
+                in {
+                    "role",
+                    "teacher_trial",
+                    "baseline_trial",
+                    "temperature",
+                    "seed",
+                    "reason",
+                    "teacher_objective",
+                    "student_objective",
+                }
+                or dataset.dtype.kind in "SO"
+            ):
                 continue
             values = dataset[a]
             dataset[a] = dataset[b]
@@ -272,8 +340,15 @@ ESCAPE = "\033"
 
 
 def test_no_escape_codes_without_a_terminal(kds, small):
-    for arguments in (["small.cfg", "--progress", "auto"], ["status", "small.h5"], ["plan", "small.cfg"], ["nix.cfg"],
-                      ["small.cfg", "--set", "train.lr=0.3"], ["keys"], ["--help"]):
+    for arguments in (
+        ["small.cfg", "--progress", "auto"],
+        ["status", "small.h5"],
+        ["plan", "small.cfg"],
+        ["nix.cfg"],
+        ["small.cfg", "--set", "train.lr=0.3"],
+        ["keys"],
+        ["--help"],
+    ):
         done = kds.run(*arguments, expect=None)
         assert ESCAPE not in done.out + done.err and "\r" not in done.err, str(done)
 
@@ -282,8 +357,9 @@ def in_terminal(kds, *arguments, env=None):
     """What a terminal shows (stdout and stderr together), and the exit code."""
     master, slave = pty.openpty()
     environment = {**ENVIRONMENT, **os.environ, **(env or {})}
-    with subprocess.Popen([BINARY, *map(str, arguments)], stdin=slave, stdout=slave, stderr=slave, cwd=kds.folder,
-                          env=environment) as process:
+    with subprocess.Popen(
+        [BINARY, *map(str, arguments)], stdin=slave, stdout=slave, stderr=slave, cwd=kds.folder, env=environment
+    ) as process:
         os.close(slave)
         shown, end = b"", time.monotonic() + 60
         while time.monotonic() < end:

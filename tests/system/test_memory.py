@@ -20,7 +20,7 @@ name = "memory";
 output = "memory.h5";
 seeds = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23,
          24, 25, 26, 27, 28, 29, 30, 31];
-data = { source = "hdf5"; path = "data.hdf5"; imbalance = { max_count = 60; }; validation = { from = "test"; fraction = 0.5; }; };
+data = { source = "hdf5"; path = "data.hdf5"; imbalance = { max_count = 60; }; };
 teacher = { model = "mlp:64"; objective = ["standard", "balanced"]; };
 student = { model = "mlp:32"; objective = ["standard", "balanced"]; temperature = [1, 2]; };
 train = { epochs = 1000; batch = 50; lr = 0.01; };
@@ -34,13 +34,13 @@ def write_data(path):
         for part, n in (("train", N_TRAIN), ("test", N_TEST)):
             x = file.create_dataset(f"{part}/x", (n, N_FEATURES), np.uint8)
             for start in range(0, n, 4000):
-                x[start:start + 4000] = chance.integers(0, 256, (min(4000, n - start), N_FEATURES), dtype=np.uint8)
+                x[start : start + 4000] = chance.integers(0, 256, (min(4000, n - start), N_FEATURES), dtype=np.uint8)
             file[f"{part}/y"] = np.arange(n) % 10
 
 
 def memory_of(pid):
-    """Bytes of a process by the kernel's account: PSS (shared pages divided among those that map them), what is its alone outside of the
-    data set, and the size of its mapping of the data set."""
+    """Bytes of a process by the kernel's account: PSS (shared pages divided among those that map them), what is
+    its alone outside of the data set, and the size of its mapping of the data set."""
     pss = private = mapped = 0
     in_data = False
     for line in Path(f"/proc/{pid}/smaps").read_text(encoding="utf-8", errors="replace").splitlines():
@@ -85,7 +85,12 @@ def test_64_ranks_share_one_data_set(kds, capsys):
         ranks = running.ranks()
         assert len(ranks) == n_ranks, f"{len(ranks)} ranks\n{running.stderr()}"
         begun = {rank: cpu_seconds(pid) for rank, pid in ranks.items()}  # 64 teachers come first: work for everybody
-        wait_until(lambda: all(cpu_seconds(pid) > begun[rank] + 0.08 for rank, pid in ranks.items()), "all ranks at work", 120, 0.2)
+        wait_until(
+            lambda: all(cpu_seconds(pid) > begun[rank] + 0.08 for rank, pid in ranks.items()),
+            "all ranks at work",
+            120,
+            0.2,
+        )
         measured = [memory_of(pid) for pid in ranks.values()]
         running.signal(signal.SIGTERM, 0)
         running.wait().expect(75)
@@ -94,12 +99,16 @@ def test_64_ranks_share_one_data_set(kds, capsys):
         beside = (all_pss - data_bytes) / n_ranks
         worst = max(private for _, private, _ in measured)
         with capsys.disabled():
-            print(f"\n  {n_ranks} ranks: {all_pss / MIB:.0f} MiB (PSS), data set {data_bytes / MIB:.0f} MiB once, beside it "
-                  f"{beside / MIB:.1f} MiB a rank (plan: trial {trial_bytes / MIB:.1f}, row and labels {row_bytes / MIB:.1f}), "
-                  f"largest private {worst / MIB:.1f} MiB")
+            print(
+                f"\n  {n_ranks} ranks: {all_pss / MIB:.0f} MiB (PSS), data set {data_bytes / MIB:.0f} MiB once, "
+                f"beside it {beside / MIB:.1f} MiB a rank (plan: trial {trial_bytes / MIB:.1f}, "
+                f"row and labels {row_bytes / MIB:.1f}), "
+                f"largest private {worst / MIB:.1f} MiB"
+            )
         assert all(abs(size - data_bytes) <= MIB for _, _, size in measured), "a rank has no shared data set"
         assert beside < trial_bytes + row_bytes + RANK_MIB * MIB, (
-            f"{beside / MIB:.1f} MiB a rank, planned {(trial_bytes + row_bytes) / MIB:.1f} and {RANK_MIB} for libraries")
+            f"{beside / MIB:.1f} MiB a rank, planned {(trial_bytes + row_bytes) / MIB:.1f} and {RANK_MIB} for libraries"
+        )
         assert worst < trial_bytes + row_bytes + RANK_MIB * MIB, f"a rank keeps {worst / MIB:.1f} MiB for itself"
         assert beside > 0.5 * trial_bytes, "nobody has a workspace: looked too early"
     finally:

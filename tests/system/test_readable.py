@@ -1,4 +1,4 @@
-"""The results file in the hands of others: xarray, netCDF-4 tools, h5dump and R see the names that the documentation promises."""
+"""The results file in other hands: xarray, netCDF-4 tools, h5dump and R see the names that the documentation says."""
 
 import re
 import shutil
@@ -13,16 +13,35 @@ from harness import SMALL, SMOKE, Program, StatusWatch, needs_mpi, wait_until, w
 
 DIMENSIONS = {"trial": 32, "selection": 3, "split": 2, "class": 3, "predicted": 3, "epoch": 3, "example": 60}
 VARIABLES = {  # interface.md
-    "status": ("trial",), "row_crc": ("trial",), "role": ("trial",), "teacher_trial": ("trial",), "baseline_trial": ("trial",),
-    "spec_id": ("trial",), "teacher_objective": ("trial",), "student_objective": ("trial",), "temperature": ("trial",),
-    "imbalance_ratio": ("trial",), "seed": ("trial",), "teacher_model": ("trial",),
-    "accuracy": ("trial", "selection", "split"), "balanced_accuracy": ("trial", "selection", "split"),
-    "worst_class_accuracy": ("trial", "selection", "split"), "loss": ("trial", "selection", "split"),
-    "worst_class": ("trial", "selection", "split"), "class_accuracy": ("trial", "selection", "split", "class"),
-    "counts": ("trial", "selection", "split", "class", "predicted"), "prediction": ("trial", "selection", "example"),
-    "label": ("example",), "train_loss": ("trial", "epoch"), "validation_accuracy": ("trial", "epoch"),
-    "validation_worst_class_accuracy": ("trial", "epoch"), "wall_seconds": ("trial",), "cpu_seconds": ("trial",),
-    "rank": ("trial",), "finished_at": ("trial",), "train_count": ("trial", "class"),
+    "status": ("trial",),
+    "row_crc": ("trial",),
+    "role": ("trial",),
+    "teacher_trial": ("trial",),
+    "baseline_trial": ("trial",),
+    "spec_id": ("trial",),
+    "teacher_objective": ("trial",),
+    "student_objective": ("trial",),
+    "temperature": ("trial",),
+    "imbalance_ratio": ("trial",),
+    "seed": ("trial",),
+    "teacher_model": ("trial",),
+    "accuracy": ("trial", "selection", "split"),
+    "balanced_accuracy": ("trial", "selection", "split"),
+    "worst_class_accuracy": ("trial", "selection", "split"),
+    "loss": ("trial", "selection", "split"),
+    "worst_class": ("trial", "selection", "split"),
+    "class_accuracy": ("trial", "selection", "split", "class"),
+    "counts": ("trial", "selection", "split", "class", "predicted"),
+    "prediction": ("trial", "selection", "example"),
+    "label": ("example",),
+    "train_loss": ("trial", "epoch"),
+    "validation_accuracy": ("trial", "epoch"),
+    "validation_worst_class_accuracy": ("trial", "epoch"),
+    "wall_seconds": ("trial",),
+    "cpu_seconds": ("trial",),
+    "rank": ("trial",),
+    "finished_at": ("trial",),
+    "train_count": ("trial", "class"),
 }
 ATTRIBUTES = ("Conventions", "title", "kdsweep_schema", "kdsweep_version", "history")
 
@@ -32,9 +51,24 @@ def results(tmp_path_factory):
     """Done, diverged and failed rows."""
     program = Program(tmp_path_factory.mktemp("results"))
     (program.folder / "small.cfg").write_text(SMALL, encoding="utf-8")
-    program.run("small.cfg", "--set", "seeds=[0]", "--set", "data.imbalance.ratio=[1,4]", "--set",
-                "teacher.train.lr=[0.05,1000]", "--set", "teacher.train.momentum=0.99", "--set", "student.objective=standard",
-                "--set", "student.temperature=[1,2,4]", "--set", "student.baseline=false", expect=4)
+    program.run(
+        "small.cfg",
+        "--set",
+        "seeds=[0]",
+        "--set",
+        "data.imbalance.ratio=[1,4]",
+        "--set",
+        "teacher.train.lr=[0.05,1000]",
+        "--set",
+        "teacher.train.momentum=0.99",
+        "--set",
+        "student.objective=standard",
+        "--set",
+        "student.temperature=[1,2,4]",
+        "--set",
+        "student.baseline=false",
+        expect=4,
+    )
     return program.folder / "small.h5"
 
 
@@ -126,8 +160,9 @@ def test_ncdump(results):
     assert re.search(r"string spec_id\(trial\)", done.stdout) or re.search(r"char spec_id\(trial, ", done.stdout)
     for name in ATTRIBUTES:
         assert f"\t\t:{name} = " in done.stdout, name
-    values = subprocess.run(["ncdump", "-v", "temperature,teacher_objective,reason", results], capture_output=True, text=True,
-                            check=False)
+    values = subprocess.run(
+        ["ncdump", "-v", "temperature,teacher_objective,reason", results], capture_output=True, text=True, check=False
+    )
     assert values.returncode == 0 and '"robust"' in values.stdout, values.stderr
 
 
@@ -140,7 +175,9 @@ def test_h5dump(results):
         assert f'DATASET "{name}"' in done.stdout, name
     for name in ATTRIBUTES:
         assert f'ATTRIBUTE "{name}"' in done.stdout, name
-    layout = subprocess.run(["h5dump", "-p", "-H", "-d", "accuracy", results], capture_output=True, text=True, check=True).stdout
+    layout = subprocess.run(
+        ["h5dump", "-p", "-H", "-d", "accuracy", results], capture_output=True, text=True, check=True
+    ).stdout
     assert "CONTIGUOUS" in layout and "FILTERS {\n      NONE" in layout, "rows must be raw bytes at fixed places"
 
 
