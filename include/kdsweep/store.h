@@ -184,5 +184,7 @@ kds_status kds_checkpoint_write(const char *work, uint64_t id, const void *bytes
 /* *bytes NULL when there is none or it is damaged (never an error: the trial starts over). kds_free it. */
 void kds_checkpoint_read(const char *work, uint64_t id, void **bytes, size_t *n_bytes);
 void kds_checkpoint_remove(const char *work, uint64_t id);
+/* Spec ids of the trials that have one, at most n_max of them; returns how many. */
+int kds_checkpoint_list(const char *work, uint64_t *ids, int n_max);
 
 #endif

@@ -1,4 +1,5 @@
 /* `kdsweep grid.cfg`: run the sweep, or go on with it. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -145,12 +146,19 @@ out:
     return status;
 }
 
-/* `-o grid.cfg --overwrite` must not cost the user the grid. */
+/* Before anything is made: the folder is there, and `-o grid.cfg --overwrite` does not cost the user the grid. */
 static kds_status check_output(const sweep *self, kds_error *err)
 {
-    struct stat grid, output;
-    if (stat(self->options->file, &grid) == 0 && stat(self->setup.output, &output) == 0 &&
-        grid.st_dev == output.st_dev && grid.st_ino == output.st_ino) {
+    struct stat grid, output, folder;
+    const char *path = self->setup.output, *slash = strrchr(path, '/');
+    char name[KDS_PATH_CHARS];
+    snprintf(name, sizeof name, "%.*s", slash > path ? (int)(slash - path) : 1, slash ? path : ".");
+    if (stat(name, &folder) != 0 || !S_ISDIR(folder.st_mode)) {
+        return kds_error_set(err, KDS_IO, "make it, or choose another output with -o",
+                             "the folder of the output, %s, is not there", name);
+    }
+    if (stat(self->options->file, &grid) == 0 && stat(path, &output) == 0 && grid.st_dev == output.st_dev &&
+        grid.st_ino == output.st_ino) {
         return kds_error_set(err, KDS_USAGE, "choose another output with -o", "%s is the grid and the output",
                              self->options->file);
     }
@@ -231,6 +239,26 @@ out:
     return status;
 }
 
+/* Interrupted trials first: until they are done their checkpoints take room, and the largest cost makes the scheduler begin with them. */
+static void hurry_checkpoints(sweep *self)
+{
+    enum { MAX_HURRIED = 4096 };
+    const kds_plan *plan = self->setup.plan;
+    uint64_t ids[MAX_HURRIED];
+    int n_ids = kds_checkpoint_list(self->work, ids, MAX_HURRIED);
+    double largest = 0;
+    for (int32_t i = 0; i < plan->n_jobs; i++) {
+        largest = fmax(largest, self->jobs[i].cost);
+    }
+    for (int32_t i = 0; n_ids > 0 && i < plan->n_jobs; i++) {
+        for (int k = 0; k < n_ids; k++) {
+            if (plan->jobs[i].id == ids[k]) {
+                self->jobs[i].cost = largest;
+            }
+        }
+    }
+}
+
 /* Rank 0: what is left to do. A teacher whose row is done is trained again only when a student needs labels that are gone. */
 static kds_status choose_jobs(sweep *self, int *n_left, int *n_for_labels, kds_error *err)
 {
@@ -270,6 +298,7 @@ static kds_status choose_jobs(sweep *self, int *n_left, int *n_for_labels, kds_e
             }
         }
     }
+    hurry_checkpoints(self);
 out:
     kds_free(needed);
     kds_free(wanted);

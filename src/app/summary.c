@@ -103,8 +103,8 @@ static kds_status tell_best(const kds_setup *setup, kds_reader *reader, const ui
         }
         kds_text words = {0};
         describe(plan, list[best].trial, &words);
-        printf("  ratio %-5g %.3f (n = %d)  %s\n", list[best].ratio, list[best].test_sum / list[best].n_seeds,
-               list[best].n_seeds, kds_text_string(&words));
+        printf("  ratio %-5g %.3f (n = %d)%s%s\n", list[best].ratio, list[best].test_sum / list[best].n_seeds,
+               list[best].n_seeds, words.size > 0 ? "  " : "", kds_text_string(&words));
         kds_text_clear(&words);
         start = end;
     }

@@ -2,6 +2,7 @@
  * Files of the work folder: teacher artifacts and checkpoints. Each has a header with a magic word, a version, the sizes and checksums
  * of header and body, and is renamed into place when it is whole; whatever does not match is as good as not there.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -265,4 +266,24 @@ void kds_checkpoint_remove(const char *work, uint64_t id)
     checkpoint_path(work, id, &path);
     unlink(kds_text_string(&path));
     kds_text_clear(&path);
+}
+
+int kds_checkpoint_list(const char *work, uint64_t *ids, int n_max)
+{
+    kds_text path = {0};
+    kds_text_addf(&path, "%s/checkpoints", work);
+    DIR *folder = opendir(kds_text_string(&path));
+    int n = 0;
+    for (const struct dirent *entry; folder != NULL && n < n_max && (entry = readdir(folder)) != NULL;) {
+        unsigned long long id = 0;
+        int length = 0;
+        if (sscanf(entry->d_name, "%16llx.ckpt%n", &id, &length) == 1 && length > 0 && entry->d_name[length] == '\0') {
+            ids[n++] = id;
+        }
+    }
+    if (folder != NULL) {
+        closedir(folder);
+    }
+    kds_text_clear(&path);
+    return n;
 }
