@@ -55,7 +55,7 @@ case "$code" in
 esac
 echo
 build/venv/bin/python -m kdsweep_analysis summary "$results"
-build/venv/bin/python -m kdsweep_analysis report "$results" -o "build/demo/$name-report"
+build/venv/bin/python -m kdsweep_analysis report "$results" -o "build/demo/$name-report" >/dev/null
 echo
 echo "results:  $results"
 echo "report:   build/demo/$name-report/index.html"

@@ -104,7 +104,7 @@ VARIABLES = {
         Variable("train_loss", ("trial", "epoch"), "f"),
         Variable("validation_accuracy", ("trial", "epoch"), "f"),
         Variable("validation_worst_class_accuracy", ("trial", "epoch"), "f"),
-        Variable("multiplier", ("trial", "epoch", "class"), "f", required=False),
+        Variable("multiplier", ("trial", "epoch", "class"), "f", required=False, bulky=True),
         Variable("train_count", ("trial", "class"), "i"),
         Variable("wall_seconds", ("trial",), "f", timing=True),
         Variable("cpu_seconds", ("trial",), "f", timing=True),

@@ -72,6 +72,8 @@ int kds_command_verify(const kds_options *options, kds_log *log)
     }
     KDS_TRY(kds_launch_new(true, &launch, &err));
     kds_plan_spec(plan, 0, &spec);
+    spec.data.imbalance_ratio = 1; /* only the shape of rows is wanted here */
+    spec.data.max_count = 0;
     KDS_TRY(kds_launch_dataset(launch, &spec.data, log, &dataset, &err));
     if (dataset.fingerprint != info.data_fingerprint) {
         KDS_FAIL(&err, KDS_CONFLICT, "point it at the original files: --set data.path=...",

@@ -131,6 +131,9 @@ static kds_status prepare_data(sweep *self, kds_error *err)
     kds_status status;
     kds_trial_spec spec;
     kds_plan_spec(self->setup.plan, 0, &spec);
+    spec.data.imbalance_ratio =
+        1; /* validation and test are the same at every ratio; a tail that empties a class is a row's failure */
+    spec.data.max_count = 0;
     KDS_TRY(kds_launch_dataset(self->launch, &spec.data, self->log, &self->dataset, err));
     status = kds_split_new(&self->dataset, &spec.data, &self->first_split, err);
     if (status == KDS_OK) {

@@ -308,7 +308,7 @@ def write(path, v):
     if not v["predictions"]:
         data.pop("prediction")
     timing = {"wall_seconds", "cpu_seconds", "rank", "host", "finished_at"}
-    bulky = {"counts", "group_counts", "prediction", "logits", "parameters"}
+    bulky = {"counts", "group_counts", "prediction", "logits", "parameters", "multiplier"}
     undefined = {"teacher_trial": -1, "baseline_trial": -1, "worst_class": -1, "selected_epoch": 0, "rank": -1}
     undefined["prediction"] = 255 if m < 256 else 65535
     for name in ("reason", "host"):  # characters, the netCDF way

@@ -114,7 +114,7 @@ def test_bulky_variables(full, monkeypatch):
 
     assert "counts" in load(full[0]) and "counts" not in load(full[0], bulky=False)
     monkeypatch.setattr(data, "BULKY_LIMIT", 10)
-    with pytest.warns(UserWarning, match="left out counts, prediction"):
+    with pytest.warns(UserWarning, match="left out counts, multiplier, prediction"):
         assert "counts" not in load(full[0])
     assert "counts" in load(full[0], bulky=True)
     with pytest.raises(ValueError, match="bulky"):
