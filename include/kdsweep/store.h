@@ -144,7 +144,9 @@ bool kds_reader_row_equals(const kds_reader *reader, const kds_trial_result *a, 
 
 /* ---- the work folder: "<output without .h5>.work/" ------------------------------------------------------------------------------- */
 
-/* Path of the work folder of a results file; "results/a.h5" -> "results/a.work". */
+enum { KDS_WORK_CHARS = 4096 + 16 };
+/* Path of the work folder of a results file; "results/a.h5" -> "results/a.work". Of a symbolic link: beside the file that it means, so that
+ * one file has one lock. path: KDS_WORK_CHARS. */
 void kds_work_path(const char *output, char *path, size_t size);
 
 /*

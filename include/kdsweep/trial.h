@@ -265,7 +265,7 @@ typedef struct kds_result_shape {
     int64_t n_validation; /* examples */
     int64_t n_test;
     int64_t n_parameters; /* the largest model's, 0 unless parameters are stored */
-    bool with_logits;     /* logits of the last iterate on test */
+    bool with_logits;     /* scores of the returned model on test, last epoch */
 } kds_result_shape;
 
 /*

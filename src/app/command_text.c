@@ -116,7 +116,7 @@ int kds_command_status(const kds_options *options, kds_log *log)
     }
     printf("%-10s %9d %9d %9d %9d %9d\n\n", "all", all[1], all[2], all[3], all[0], info.n_trials);
 
-    char text[KDS_NUMBER_CHARS], work[KDS_PATH_CHARS + 16];
+    char text[KDS_NUMBER_CHARS], work[KDS_WORK_CHARS];
     kds_work_path(options->file, work, sizeof work);
     bool running = kds_work_is_locked(work);
     double left = work_left(info.n_trials, role, state, wall);

@@ -48,7 +48,7 @@ int kds_command_verify(const kds_options *options, kds_log *log)
     kds_row_plan rows;
     kds_kernels kernels;
     kds_trial_spec spec;
-    char work[KDS_PATH_CHARS + 16], blas[96];
+    char work[KDS_WORK_CHARS], blas[96];
     int n_different = 0;
 
     KDS_TRY(kds_reader_open(options->file, &reader, &err));
@@ -91,6 +91,7 @@ int kds_command_verify(const kds_options *options, kds_log *log)
                                       .kernels = &kernels,
                                       .log = log,
                                       .work = work,
+                                      .leaves_nothing = true,
                                       .status = state};
     KDS_TRY(kds_worker_new(&config, &worker, &err));
     chosen = kds_alloc((size_t)info.n_trials, sizeof *chosen, &err);

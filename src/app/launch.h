@@ -33,7 +33,7 @@ kds_status kds_launch_broadcast(kds_launch *launch, void **bytes, size_t *n_byte
 /* Collective: "node1 (32), node2 (32)" on rank 0 (caller clears). */
 kds_status kds_launch_hosts(kds_launch *launch, kds_text *out, kds_error *err);
 
-/* Collective: the largest number of ranks on one node, and how many logical processors rank 0 may use. */
+/* Collective: the largest number of ranks on one node. */
 kds_status kds_launch_crowding(kds_launch *launch, int *n_ranks_of_node, kds_error *err);
 
 /* Collective: the data set, loaded once per node into memory that the node's ranks share. Lives until kds_launch_end. */

@@ -115,6 +115,7 @@ kds_status kds_launch_agree(kds_launch *launch, kds_status status, kds_error *er
     TRY_MPI(MPI_Allreduce(&mine, &first, 1, MPI_2INT, MPI_MINLOC, launch->world));
     if (first.failed_rank < launch->n_ranks) {
         kds_error told = *err;
+        told.status = agreed; /* a failure without a record is one all the same */
         TRY_MPI(MPI_Bcast(&told, (int)sizeof told, MPI_BYTE, first.failed_rank, launch->world));
         *err = told;
         agreed = told.status;
@@ -190,6 +191,23 @@ out:
     return status;
 }
 
+/* Every node has loaded for itself: a stale copy on one of them must not mix into the rows. */
+static kds_status check_same_data(kds_launch *launch, const kds_dataset *dataset, kds_error *err)
+{
+    kds_status status = KDS_OK;
+    unsigned long long first = dataset->fingerprint;
+    TRY_MPI(MPI_Bcast(&first, 1, MPI_UNSIGNED_LONG_LONG, 0, launch->world));
+    if (first != dataset->fingerprint) {
+        char host[KDS_HOST_CHARS] = "another host";
+        gethostname(host, sizeof host - 1);
+        status = kds_error_set(err, KDS_DATA, "give all nodes the same files",
+                               "the data that %s has under this path are not those of rank 0's host", host);
+    }
+    status = kds_launch_agree(launch, status, err);
+out:
+    return status;
+}
+
 kds_status kds_launch_dataset(kds_launch *launch, const kds_data_spec *spec, const kds_log *log, kds_dataset *out,
                               kds_error *err)
 {
@@ -201,6 +219,7 @@ kds_status kds_launch_dataset(kds_launch *launch, const kds_data_spec *spec, con
         char name[KDS_SHARED_NAME_CHARS];
     } shared = {0, ""};
     size_t size = 0;
+    double n_copies = 0;
     if (launch->with_mpi) {
         TRY_MPI(MPI_Comm_rank(launch->node, &node_rank));
     }
@@ -210,29 +229,38 @@ kds_status kds_launch_dataset(kds_launch *launch, const kds_data_spec *spec, con
             kds_shared_block_seal(&launch->data);
             kds_shared_block_name(&launch->data, shared.name);
             shared.size = size;
+            status = kds_dataset_view(block, size, out, err);
         }
     }
     KDS_TRY(kds_launch_agree(launch, status, err));
-    if (launch->with_mpi) {
-        TRY_MPI(MPI_Bcast(&shared, (int)sizeof shared, MPI_BYTE, 0, launch->node));
+    if (!launch->with_mpi) {
+        return KDS_OK;
     }
+    TRY_MPI(MPI_Bcast(&shared, (int)sizeof shared, MPI_BYTE, 0, launch->node));
     if (node_rank != 0) {
-        kds_error refused = KDS_ERROR_INIT;
         size = (size_t)shared.size;
-        status = shared.name[0] ? kds_shared_block_attach(&launch->data, shared.name, size, &refused) : KDS_IO;
+        status = shared.name[0] ? kds_shared_block_attach(&launch->data, shared.name, size, NULL) : KDS_IO;
         if (status == KDS_OK) {
-            block = launch->data.base;
-        } else { /* separate process namespaces, say: correct, only not frugal */
-            kds_log_warning(log, "rank %d keeps a copy of the data set of its own: %s", launch->rank,
-                            refused.message[0] ? refused.message : "this system cannot share memory between processes");
+            status = kds_dataset_view(launch->data.base, size, out, NULL);
+        }
+        if (status != KDS_OK) { /* separate process namespaces, say: correct, only not frugal */
+            n_copies = 1;
+            kds_shared_block_clear(&launch->data);
             status = kds_dataset_load(spec, kds_data_allocate_heap, NULL, &block, &size, err);
             launch->data = (kds_shared_block){-1, block, size};
+            if (status == KDS_OK) {
+                status = kds_dataset_view(block, size, out, err);
+            }
         }
     }
-    if (status == KDS_OK) {
-        status = kds_dataset_view(block, size, out, err);
-    }
     KDS_TRY(kds_launch_agree(launch, status, err)); /* after this all have mapped it */
+    KDS_TRY(check_same_data(launch, out, err));
+    KDS_TRY(kds_launch_sum(launch, &n_copies, err));
+    if (launch->rank == 0 && n_copies > 0) {
+        kds_log_warning(
+            log, "%.0f ranks keep a copy of the data set of their own: memory is not shared between processes here",
+            n_copies);
+    }
 out:
     return status;
 }

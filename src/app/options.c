@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "kdsweep/kernels.h"
 #include "launch.h"
@@ -23,8 +24,9 @@ static const char doc[] = "Sweep over knowledge-distillation trainings: one grid
                           "  kdsweep keys                 every key of the grid file with its default\n"
                           "\n"
                           "Exit codes: 0 all trials done; 1 wrong use; 2 grid rejected; 3 input or output\n"
-                          "failed; 4 finished, some trials failed or diverged; 5 a bug or out of memory;\n"
-                          "75 stopped at the time limit or by a signal: run the same command to go on.\n"
+                          "failed; 4 finished, or ended by --stop-after, and some trials failed or\n"
+                          "diverged; 5 a bug or out of memory; 75 stopped at the time limit or by a\n"
+                          "signal, or rows left out by --only: run the same command to go on.\n"
                           "\n"
                           "Example:  mpirun -np 64 kdsweep grid.cfg --max-time 3:50:00\n";
 
@@ -51,7 +53,8 @@ static const struct argp_option option_table[] = {
     {"only", OPT_ONLY, "STATES", 0, "train again only rows that are failed, diverged or missing (comma-separated)", 1},
     {NULL, 0, NULL, 0, "Stopping:", 2},
     {"max-time", OPT_MAX_TIME, "[[H:]M:]S", 0, "stop in time, keep all finished trials, exit with 75", 2},
-    {"stop-after", OPT_STOP_AFTER, "N", 0, "stop when N trials have failed or diverged", 2},
+    {"stop-after", OPT_STOP_AFTER, "N", 0,
+     "stop when N trials have failed or diverged (not counting the students of such teachers)", 2},
     {NULL, 0, NULL, 0, "How it runs:", 3},
     {"writer", OPT_WRITER, "WHO", 0,
      "who writes rows: all (every rank its own), root (rank 0 for all; for NFS) or auto (default): all, where HDF5 is parallel",
@@ -170,8 +173,17 @@ static void parse_positional(const struct argp_state *state, parse_state *parsin
             }
         }
     }
+    if (parsing->options->file && access(parsing->options->file, F_OK) != 0) {
+        usage_error(
+            state,
+            "unknown command \"%s\"; to run a grid: kdsweep %s; commands: plan, expand, status, verify, keys; a report: "
+            "kdsweep-analysis report RESULTS.h5",
+            parsing->options->file, word);
+    }
     if (parsing->options->file) {
-        usage_error(state, "one file at a time: \"%s\" and \"%s\"", parsing->options->file, word);
+        usage_error(state,
+                    "one file at a time: \"%s\" and \"%s\" (a list with blanks wants quotes: --set 'key=[1, 4]')",
+                    parsing->options->file, word);
     }
     parsing->options->file = word;
 }
@@ -240,6 +252,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         if (!options->file && options->command != KDS_CMD_KEYS) {
             bool reads_results = options->command == KDS_CMD_STATUS || options->command == KDS_CMD_VERIFY;
             usage_error(state, "which %s?", reads_results ? "results file" : "grid file");
+        }
+        if ((options->file && strlen(options->file) >= KDS_PATH_CHARS) ||
+            (options->output && strlen(options->output) >= KDS_PATH_CHARS)) {
+            usage_error(state, "a path is longer than %d bytes", KDS_PATH_CHARS - 1);
         }
         if (options->file && options->command == KDS_CMD_KEYS) {
             usage_error(state, "keys takes no file");

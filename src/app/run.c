@@ -31,7 +31,7 @@ typedef struct sweep {
     kds_survey survey;
     kds_row_plan rows;
     kds_layout_owner layout;
-    char work[KDS_PATH_CHARS + 16];
+    char work[KDS_WORK_CHARS];
     kds_lock *lock;
     kds_store *store;
     kds_kernels kernels;
@@ -92,6 +92,7 @@ static kds_status deliver(void *context, int32_t job, const void *bytes, size_t 
     KDS_ASSERT(n_bytes == kds_trial_result_packed_size(&self->rows.shape));
     kds_trial_result_unpack(bytes, self->received);
     KDS_TRY(kds_store_write_row(self->store, job, self->received, err));
+    kds_checkpoint_remove(self->work, self->setup.plan->jobs[job].id);
     if (self->received->status != KDS_TRIAL_DONE) {
         char reason[KDS_WORKER_REASON_CHARS];
         snprintf(reason, sizeof reason, "%s: %s", self->received->status == KDS_TRIAL_DIVERGED ? "diverged" : "failed",
@@ -195,10 +196,6 @@ static kds_status prepare_file(sweep *self, int argc, char **argv, const char *h
     if (state.note.size > 0) {
         kds_log_note(self->log, "%s", kds_text_string(&state.note));
     }
-    if (state.n_damaged > 0) {
-        kds_log_warning(self->log, "%s: %d rows did not match their checksums; they are trained again",
-                        self->setup.output, (int)state.n_damaged);
-    }
 out:
     kds_text_clear(&state.note);
     kds_free(state.status);
@@ -292,9 +289,13 @@ static kds_status choose_jobs(sweep *self, int *n_left, int *n_for_labels, kds_e
         } else if (self->status[i] == KDS_TRIAL_DIVERGED || self->status[i] == KDS_TRIAL_FAILED) {
             job->state = KDS_JOB_UNUSABLE;
         } else if (needed[i]) {
-            uint64_t key;
-            KDS_TRY(kds_worker_artifact_key(self->worker, i, &key, err));
-            if (self->status[i] == KDS_TRIAL_MISSING || !kds_artifact_exists(self->work, key)) {
+            bool has_labels = false;
+            if (self->status[i] == KDS_TRIAL_DONE) {
+                uint64_t key;
+                KDS_TRY(kds_worker_artifact_key(self->worker, i, &key, err));
+                has_labels = kds_artifact_exists(self->work, key);
+            }
+            if (!has_labels) {
                 job->state = KDS_JOB_WAITING;
                 (*n_left)++;
                 *n_for_labels += self->status[i] == KDS_TRIAL_DONE;
@@ -305,6 +306,48 @@ static kds_status choose_jobs(sweep *self, int *n_left, int *n_for_labels, kds_e
 out:
     kds_free(needed);
     kds_free(wanted);
+    return status;
+}
+
+/* A row must not depend on the rank that trains it: all have the kernels and the BLAS core of rank 0. */
+static kds_status agree_on_machine(sweep *self, kds_error *err)
+{
+    kds_status status;
+    char mine[160];
+    void *first = mine;
+    size_t n_bytes = sizeof mine;
+    memset(mine, 0, sizeof mine);
+    snprintf(mine, sizeof mine, "%s kernels and %s", kds_isa_name(self->kernels.isa), self->blas);
+    KDS_TRY(kds_launch_broadcast(self->launch, &first, &n_bytes, err));
+    if (strcmp(first, mine) != 0) {
+        status = kds_error_set(
+            err, KDS_UNSUPPORTED,
+            "use nodes of one kind, or make them equal: KDSWEEP_ISA=scalar, OPENBLAS_CORETYPE=Haswell",
+            "rank %d has %s, rank 0 has %s: rows would depend on the rank", self->rank, mine, (char *)first);
+    }
+    if (first != mine) {
+        kds_free(first);
+    }
+    status = kds_launch_agree(self->launch, status, err);
+out:
+    return status;
+}
+
+/* The same work folder on every rank: where it is follows symbolic links, which rank 0 may be about to replace. */
+static kds_status share_work(sweep *self, kds_error *err)
+{
+    kds_status status;
+    void *work = self->work;
+    size_t n_bytes = sizeof self->work;
+    if (self->rank == 0) {
+        kds_work_path(self->setup.output, self->work, sizeof self->work);
+    }
+    KDS_TRY(kds_launch_broadcast(self->launch, &work, &n_bytes, err));
+    if (work != self->work) {
+        memcpy(self->work, work, sizeof self->work);
+        kds_free(work);
+    }
+out:
     return status;
 }
 
@@ -365,15 +408,16 @@ static kds_status run_sweep(sweep *self, int argc, char **argv, kds_error *err)
     }
     KDS_TRY(kds_launch_agree(self->launch, status, err));
     snprintf(self->blas, sizeof self->blas, "%s (%s)", kds_blas_version(), kds_blas_core());
-    KDS_TRY(kds_setup_new(self->options, self->launch, self->log, &self->setup, err));
+    KDS_TRY(agree_on_machine(self, err));
+    status = kds_setup_new(self->options, self->launch, self->log, &self->setup, err);
+    KDS_TRY(kds_launch_agree(self->launch, status, err));
     KDS_TRY(prepare_data(self, err));
     KDS_TRY(kds_launch_hosts(self->launch, &hosts, err));
     KDS_TRY(kds_launch_crowding(self->launch, &n_ranks_of_node, err));
     warn_of_crowding(self, n_ranks_of_node);
 
     /* Rank 0 makes the file; afterwards all open it. */
-    kds_work_path(self->setup.output, self->work, sizeof self->work);
-    status = KDS_OK;
+    KDS_TRY(share_work(self, err));
     if (root) {
         status = prepare_file(self, argc, argv, kds_text_string(&hosts), err);
     } else {
@@ -424,7 +468,8 @@ static kds_status run_sweep(sweep *self, int argc, char **argv, kds_error *err)
         self->log->before = kds_progress_hide;
         self->log->context = &self->progress;
     }
-    const kds_farm_config farm = {self->jobs, self->setup.plan->n_jobs, kds_worker_max_bytes(&self->rows), 1};
+    const kds_farm_config farm = {self->jobs, self->setup.plan->n_jobs,
+                                  self->all_write ? KDS_WORKER_REASON_CHARS : kds_worker_max_bytes(&self->rows), 1};
     const kds_farm_callbacks callbacks = {self, run_job, deliver, skip, must_stop, progress};
     status = kds_launch_run_farm(self->launch, &farm, &callbacks, &self->report, err);
     kds_progress_hide(&self->progress);
@@ -445,13 +490,20 @@ static kds_status outcome_of(const sweep *self, const kds_end_counts *counts, kd
                              "stopped by %s with %d trials left", cause, counts->n_missing);
     }
     if (self->report.stopped) {
-        return kds_error_set(err, KDS_DIVERGED, "`kdsweep status' lists them; --only failed,diverged trains them again",
-                             "stopped after %d failures (--stop-after), %d trials left",
-                             counts->n_failed + counts->n_diverged, counts->n_missing);
+        return kds_error_set(
+            err, KDS_DIVERGED,
+            "`kdsweep status' lists them; when the cause is gone, --only failed,diverged trains them again",
+            "stopped after %d failures (--stop-after), %d trials left", self->n_told, counts->n_missing);
     }
     if (counts->n_failed + counts->n_diverged > 0) {
-        return kds_error_set(err, KDS_DIVERGED, "`kdsweep status' lists them; --only failed,diverged trains them again",
-                             "finished, but %d trials failed and %d diverged", counts->n_failed, counts->n_diverged);
+        return kds_error_set(
+            err, KDS_DIVERGED,
+            "`kdsweep status' lists them; when the cause is gone, --only failed,diverged trains them again",
+            "finished, but %d trials failed and %d diverged", counts->n_failed, counts->n_diverged);
+    }
+    if (counts->n_missing > 0) {
+        return kds_error_set(err, KDS_STOPPED, "run the same command without --only to train them",
+                             "done, but %d trials were left out by --only", counts->n_missing);
     }
     return KDS_OK;
 }
@@ -476,6 +528,7 @@ int kds_command_run(const kds_options *options, int argc, char **argv, kds_log *
     log->before = NULL;
     double busy = self.report.busy_seconds;
     if (self.report.transport_failed) {
+        log->speaks = true; /* whoever this is: rank 0 may never hear of it */
         kds_launch_abort(self.launch, kds_end_with(log, status, &err));
     }
     if (self.worker && status == KDS_OK) {

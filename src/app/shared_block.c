@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "kdsweep/arena.h"
@@ -45,6 +46,11 @@ kds_status kds_shared_block_attach(kds_shared_block *block, const char *name, si
     if (descriptor < 0) {
         return kds_error_set_errno(err, KDS_IO, errno, NULL,
                                    "cannot open the data set that another rank of this node has loaded (%s)", name);
+    }
+    struct stat about; /* in another process namespace the name may mean some other file */
+    if (fstat(descriptor, &about) != 0 || (size_t)about.st_size < size) {
+        close(descriptor);
+        return kds_error_set(err, KDS_IO, NULL, "%s is not the data set of another rank", name);
     }
     void *base = mmap(NULL, size, PROT_READ, MAP_SHARED, descriptor, 0);
     if (base == MAP_FAILED) {

@@ -124,7 +124,7 @@ kds_status kds_summary_tell(const kds_setup *setup, const kds_log *log, int n_ra
     KDS_TRY(kds_reader_open(setup->output, &reader, err));
     KDS_TRY(kds_reader_columns(reader, NULL, NULL, &states, NULL, NULL, err));
     for (int32_t i = 0; i < setup->plan->n_jobs; i++) {
-        n[states[i]]++;
+        n[states[i] <= KDS_TRIAL_FAILED ? states[i] : KDS_TRIAL_MISSING]++; /* a damaged byte is trained again */
     }
     *counts = (kds_end_counts){n[KDS_TRIAL_DONE], n[KDS_TRIAL_DIVERGED], n[KDS_TRIAL_FAILED], n[KDS_TRIAL_MISSING]};
     if (log->level == KDS_LOG_QUIET) {

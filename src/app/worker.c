@@ -164,8 +164,12 @@ static kds_status train(kds_worker *worker, const kds_trial_spec *spec, uint64_t
     void *checkpoint = NULL;
     size_t n_checkpoint = 0;
     hook_context context = {worker, id, tick};
-    const kds_train_hooks hooks = {interrupt_hook, checkpoint_hook, checkpoint_seconds, checkpoint_after, &context};
-    kds_checkpoint_read(worker->config.work, id, &checkpoint, &n_checkpoint);
+    bool alone = worker->config.leaves_nothing;
+    const kds_train_hooks hooks = {interrupt_hook, alone ? NULL : checkpoint_hook, checkpoint_seconds, checkpoint_after,
+                                   &context};
+    if (!alone) {
+        kds_checkpoint_read(worker->config.work, id, &checkpoint, &n_checkpoint);
+    }
     kds_status status = kds_train_trial(worker->trainer, spec, worker->split, teacher, checkpoint, n_checkpoint, &hooks,
                                         outputs, result, err);
     kds_free(checkpoint);
@@ -177,34 +181,61 @@ static kds_status train(kds_worker *worker, const kds_trial_spec *spec, uint64_t
     return status;
 }
 
-/* Train a teacher and leave its artifact, before its row says that it is done. */
-static kds_status train_teacher(kds_worker *worker, int32_t job, const kds_trial_spec *spec, kds_tick tick,
-                                kds_trial_result *result, kds_error *err)
+/* Room for the labels of the current split and this teacher's parameters. */
+static kds_status new_artifact(const kds_worker *worker, const kds_trial_spec *spec, kds_artifact **out, kds_error *err)
 {
     kds_status status;
     const kds_split_view *split = worker->split;
-    size_t m = (size_t)worker->config.dataset->n_classes;
-    kds_artifact artifact = {.n_train = split->n_train, .n_validation = split->n_validation, .n_classes = (int32_t)m};
+    const kds_dataset *dataset = worker->config.dataset;
+    size_t m = (size_t)dataset->n_classes;
+    kds_artifact *artifact = kds_alloc(1, sizeof *artifact, err);
     float *block = NULL;
-    KDS_TRY(kds_train_n_parameters(spec->teacher.model, worker->config.dataset->n_features, (int32_t)m,
-                                   &artifact.n_parameters, err));
-    block = kds_alloc((size_t)(split->n_train + split->n_validation) * m + (size_t)artifact.n_parameters, sizeof *block,
-                      err);
+    if (!artifact) {
+        return KDS_MEMORY;
+    }
+    *artifact = (kds_artifact){
+        .n_train = split->n_train, .n_validation = split->n_validation, .n_classes = dataset->n_classes};
+    KDS_TRY(kds_train_n_parameters(spec->teacher.model, dataset->n_features, dataset->n_classes,
+                                   &artifact->n_parameters, err));
+    block = kds_alloc((size_t)(split->n_train + split->n_validation) * m + (size_t)artifact->n_parameters,
+                      sizeof *block, err);
     if (!block) {
         status = KDS_MEMORY;
         goto out;
     }
-    artifact.train_logits = block;
-    artifact.validation_logits = block + (size_t)split->n_train * m;
-    artifact.parameters = artifact.validation_logits + (size_t)split->n_validation * m;
-    const kds_train_outputs outputs = {artifact.train_logits, artifact.validation_logits, artifact.parameters};
+    artifact->memory = block;
+    artifact->train_logits = block;
+    artifact->validation_logits = block + (size_t)split->n_train * m;
+    artifact->parameters = artifact->validation_logits + (size_t)split->n_validation * m;
+    *out = artifact;
+    artifact = NULL;
+out:
+    kds_artifact_free(artifact);
+    return status;
+}
+
+/* Train a teacher and leave its artifact, before its row says that it is done; keep it in hand for its first student. */
+static kds_status train_teacher(kds_worker *worker, int32_t job, const kds_trial_spec *spec, kds_tick tick,
+                                kds_trial_result *result, kds_error *err)
+{
+    kds_status status;
+    kds_artifact *artifact = NULL;
     uint64_t id = worker->config.plan->jobs[job].id;
+    kds_artifact_free(worker->artifact);
+    worker->artifact = NULL;
+    KDS_TRY(new_artifact(worker, spec, &artifact, err));
+    const kds_train_outputs outputs = {artifact->train_logits, artifact->validation_logits, artifact->parameters};
     KDS_TRY(train(worker, spec, id, NULL, &outputs, tick, result, err));
     if (result->status == KDS_TRIAL_DONE) {
-        KDS_TRY(kds_artifact_write(worker->config.work, artifact_key(worker, id), &artifact, err));
+        if (!worker->config.leaves_nothing) {
+            KDS_TRY(kds_artifact_write(worker->config.work, artifact_key(worker, id), artifact, err));
+        }
+        worker->artifact = artifact;
+        worker->artifact_key = artifact_key(worker, id);
+        artifact = NULL;
     }
 out:
-    kds_free(block);
+    kds_artifact_free(artifact);
     return status;
 }
 
@@ -213,14 +244,16 @@ static kds_status get_artifact(kds_worker *worker, int32_t teacher_job, kds_tick
                                kds_error *err)
 {
     kds_status status = KDS_OK;
-    uint64_t key = artifact_key(worker, worker->config.plan->jobs[teacher_job].id);
+    uint64_t id = worker->config.plan->jobs[teacher_job].id, key = artifact_key(worker, id);
     if (worker->artifact && worker->artifact_key == key) {
         return KDS_OK;
     }
     kds_artifact_free(worker->artifact);
     worker->artifact = NULL;
     kds_error lost = KDS_ERROR_INIT;
-    if (kds_artifact_read(worker->config.work, key, &worker->artifact, &lost) != KDS_OK) {
+    if (kds_artifact_read(worker->config.work, key, &worker->artifact, &lost) == KDS_OK) {
+        worker->artifact_key = key;
+    } else {
         kds_log_verbose(worker->config.log, "%s; that teacher is trained again", lost.message);
         kds_trial_spec spec;
         kds_plan_spec(worker->config.plan, teacher_job, &spec);
@@ -229,10 +262,10 @@ static kds_status get_artifact(kds_worker *worker, int32_t teacher_job, kds_tick
             KDS_FAIL(err, KDS_DIVERGED, NULL, "its teacher, trial %d, was trained again for its labels and diverged",
                      (int)teacher_job);
         }
-        kds_checkpoint_remove(worker->config.work, worker->config.plan->jobs[teacher_job].id);
-        KDS_TRY(kds_artifact_read(worker->config.work, key, &worker->artifact, err));
+        if (!worker->config.leaves_nothing) {
+            kds_checkpoint_remove(worker->config.work, id);
+        }
     }
-    worker->artifact_key = key;
     KDS_ASSERT(worker->artifact->n_train == worker->split->n_train &&
                worker->artifact->n_validation == worker->split->n_validation);
 out:
@@ -295,26 +328,27 @@ void kds_worker_run(kds_worker *worker, int32_t job, kds_tick tick, kds_outcome 
         outcome->kind = KDS_OUTCOME_UNUSABLE;
     }
     if (config->status[job] == KDS_TRIAL_DONE) { /* only its labels were wanted: the row is already there */
+        kds_checkpoint_remove(config->work, id);
         return;
     }
     if (!config->store) {
         kds_trial_result_pack(result, worker->bytes);
         outcome->bytes = worker->bytes;
         outcome->n_bytes = kds_trial_result_packed_size(&result->shape);
-    } else {
-        kds_error_clear(&err);
-        if (kds_store_write_row(config->store, job, result, &err) != KDS_OK) {
-            outcome->kind = KDS_OUTCOME_LOST;
-            worker->lost = err;
-            outcome->error = &worker->lost;
-            return;
-        }
-        if (outcome->kind == KDS_OUTCOME_UNUSABLE) {
-            snprintf((char *)worker->bytes, KDS_WORKER_REASON_CHARS, "%s: %s",
-                     result->status == KDS_TRIAL_DIVERGED ? "diverged" : "failed", result->reason);
-            outcome->bytes = worker->bytes;
-            outcome->n_bytes = KDS_WORKER_REASON_CHARS;
-        }
+        return; /* its checkpoint goes when rank 0 has written the row */
+    }
+    kds_error_clear(&err);
+    if (kds_store_write_row(config->store, job, result, &err) != KDS_OK) {
+        outcome->kind = KDS_OUTCOME_LOST;
+        worker->lost = err;
+        outcome->error = &worker->lost;
+        return;
+    }
+    if (outcome->kind == KDS_OUTCOME_UNUSABLE) {
+        snprintf((char *)worker->bytes, KDS_WORKER_REASON_CHARS, "%s: %s",
+                 result->status == KDS_TRIAL_DIVERGED ? "diverged" : "failed", result->reason);
+        outcome->bytes = worker->bytes;
+        outcome->n_bytes = KDS_WORKER_REASON_CHARS;
     }
     kds_checkpoint_remove(config->work, id);
 }

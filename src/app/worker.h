@@ -22,6 +22,7 @@ typedef struct kds_worker_config {
     const uint8_t
         *status; /* [n_jobs] rows at the start: a teacher whose row is done is trained again for its labels only */
     int rank;
+    bool leaves_nothing; /* verify: no checkpoint is read or written, no artifact written */
 } kds_worker_config;
 
 typedef struct kds_worker kds_worker;

@@ -45,7 +45,7 @@ static const kds_slot table[KEYS_N_SWEEP] = {
     STORE(counts, "confusion matrices, from which every class metric can be computed"),
     STORE(group_counts, "confusion matrices of each group"),
     STORE(predictions, "predicted class of every test example"),
-    STORE(logits, "logits of the last iterate on the test examples"),
+    STORE(logits, "scores of the returned model on the test examples, last epoch"),
     STORE(parameters, "weights of the last iterate"),
 };
 
@@ -317,7 +317,7 @@ static void text_group(kds_text *out, const char *path, size_t n)
 
 static void text_key(kds_text *out, const key *k)
 {
-    enum { INDENT = 24 };
+    enum { INDENT = 26 };
     const char *name = k->path + group_length(k->path);
     name += *name == '.';
     kds_text_addf(out, "  %-*s", INDENT - 2, name);

@@ -2,9 +2,11 @@
  * Files of the work folder: teacher artifacts and checkpoints. Each has a header with a magic word, a version, the sizes and checksums
  * of header and body, and is renamed into place when it is whole; whatever does not match is as good as not there.
  */
+#define _XOPEN_SOURCE 700 /* realpath */
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -45,6 +47,11 @@ static bool is_sound(const header *head, uint64_t magic, uint32_t version, uint6
 void kds_work_path(const char *output, char *path, size_t size)
 {
     static const char *const ENDINGS[] = {".h5", ".hdf5", ".nc"};
+    struct stat about;
+    char *target = lstat(output, &about) == 0 && S_ISLNK(about.st_mode) ? realpath(output, NULL) : NULL;
+    if (target != NULL) {
+        output = target;
+    }
     size_t n = strlen(output);
     for (size_t i = 0; i < sizeof ENDINGS / sizeof ENDINGS[0]; i++) {
         const size_t n_ending = strlen(ENDINGS[i]);
@@ -56,6 +63,7 @@ void kds_work_path(const char *output, char *path, size_t size)
     }
     const int written = snprintf(path, size, "%.*s.work", (int)n, output);
     KDS_ASSERT(written >= 0 && (size_t)written < size);
+    free(target);
 }
 
 /* ---- teacher artifacts ----------------------------------------------------------------------------------------------- */

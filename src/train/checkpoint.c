@@ -28,6 +28,8 @@ static uint64_t run_identity(const kds_run *run)
     identity = kds_hash64_fold(identity, (uint64_t)run->net.kernels->isa);
     const char *core = kds_blas_core();
     identity = kds_hash64_fold(identity, kds_hash64(core, strlen(core), 0));
+    const char *version = kds_blas_version();
+    identity = kds_hash64_fold(identity, kds_hash64(version, strlen(version), 0));
     if (run->teacher) { /* a teacher that was trained again elsewhere may have left other labels */
         size_t row = (size_t)run->model.n_classes * sizeof(float);
         identity = kds_hash64_fold(identity,

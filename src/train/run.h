@@ -27,6 +27,7 @@ typedef struct run_position {
     int64_t step;                     /* within the epoch; steps_per_epoch when only its evaluation is left */
     int64_t n_updates;                /* multiplier updates so far */
     int64_t n_iterates;               /* in the sums of the averaged iterate */
+    int64_t n_summed;                 /* training examples whose scores the update at hand has added */
     double loss_sum;                  /* of the epoch so far: batch loss times its rows */
     double last_loss;                 /* of the last batch, for the message of a divergence */
     double wall_seconds, cpu_seconds; /* of earlier runs of this trial */

@@ -183,17 +183,23 @@ static void add_scores(double *sum, const float *logits, size_t n)
     }
 }
 
-/* Add this iterate's scores on the training examples, a chunk at a time: run->logits does not hold them all. Not interruptible within
- * (a sum is added once or not at all), so the chunks go straight through. */
-static void add_train_scores(kds_run *run)
+/* Add this iterate's scores on the training examples, a chunk at a time: run->logits does not hold them all. False when interrupted:
+ * position.n_summed tells how many have been added. */
+static bool add_train_scores(kds_run *run)
 {
     size_t m = (size_t)run->model.n_classes;
-    for (int64_t i = 0; i < run->split->n_train; i += run->max_rows) {
-        int64_t left = run->split->n_train - i;
+    for (int64_t *i = &run->position.n_summed; *i < run->split->n_train;) {
+        if (kds_run_interrupted(run)) {
+            return false;
+        }
+        int64_t left = run->split->n_train - *i;
         int32_t n_rows = left < run->max_rows ? (int32_t)left : run->max_rows;
-        kds_split_gather(run->split, run->net.kernels, run->split->train + i, n_rows, run->x);
-        add_scores(run->sum_train + (size_t)i * m, kds_net_forward(&run->net, run->x, n_rows), (size_t)n_rows * m);
+        kds_split_gather(run->split, run->net.kernels, run->split->train + *i, n_rows, run->x);
+        add_scores(run->sum_train + (size_t)*i * m, kds_net_forward(&run->net, run->x, n_rows), (size_t)n_rows * m);
+        *i += n_rows;
     }
+    run->position.n_summed = 0;
+    return true;
 }
 
 /* One multiplier update with all that belongs to it. False when interrupted; position.update tells how far it came. */
@@ -221,8 +227,8 @@ static bool update_multipliers(kds_run *run)
         }
     }
     if (*phase == UPDATE_SUMMED_TEST) {
-        if (run->sum_train) {
-            add_train_scores(run);
+        if (run->sum_train && !add_train_scores(run)) {
+            return false;
         }
         run->position.n_iterates++;
         *phase = UPDATE_DONE;
