@@ -91,7 +91,7 @@ def _run(args) -> int:
     else:
         from .data import frame
 
-        table = frame(args.results)
+        table = frame(args.results, narrow=True)
         if args.output == "-":
             table.to_csv(sys.stdout, index=False)
         else:

@@ -6,6 +6,8 @@ pattern always says the same as a colour. Sizes are those of a printed page: 7.2
 
 from __future__ import annotations
 
+import math
+import textwrap
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +22,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullForm
 
 from . import schema
 from .stats import pareto_front
-from .sweep import Sweep, choose, format_value, short_name
+from .sweep import Sweep, choose, format_value, objective_order, short_name
 
 __all__ = ["FIGURES", "Drawn", "Skipped", "draw_all", "save"]
 
@@ -30,12 +32,14 @@ MAX_SCENARIOS = 6
 COLOR = {"standard": "#0072B2", "balanced": "#E69F00", "robust": "#009E73", "tradeoff": "#CC79A7"}
 DARK = {"standard": "#005A8E", "balanced": "#9A6A00", "robust": "#00704F", "tradeoff": "#A0527C"}
 MARKER = {"standard": "o", "balanced": "s", "robust": "^", "tradeoff": "D"}
+SERIES_MARKERS = ("D", "v", "p", "<", "h", ">", "P", "d")
 ROLE_COLOR = {"teacher": "#332288", "student": "#56B4E9", "baseline": "#999999"}
 INK, GREY, FAINT = "#222222", "#6E6E6E", "#CFCFCF"
 TEACHER = {"color": INK, "linestyle": (0, (6, 2)), "linewidth": 1.1, "mec": INK}
 BASELINE = {"color": GREY, "linestyle": (0, (1.5, 1.5)), "linewidth": 1.3, "mec": GREY}
 
 _CMAP = LinearSegmentedColormap.from_list("kdsweep", ["#F4F8FB", "#C9DFEE", "#86B9DA", "#3B86B7", "#0E5687"])
+_SERIES = LinearSegmentedColormap.from_list("series", ["#E3A9C8", "#CC79A7", "#5C1F43"])
 
 _STYLE = {
     "font.family": "sans-serif",
@@ -98,6 +102,37 @@ def _figure(height, width=WIDTH):
     return Figure(figsize=(width, height), layout="constrained")
 
 
+@dataclass(frozen=True)
+class Look:
+    color: str
+    dark: str  # for text
+    marker: str
+
+
+def _looks(sweep):
+    """objective -> Look; several values of one tradeoff go from light to dark, each with a marker of its own."""
+    names = {o for c in sweep.configurations for o in (c.teacher_objective, c.student_objective)} - {""}
+    looks = {}
+    for kind in {o.split()[0] for o in names}:
+        series = sorted((o for o in names if o.split()[0] == kind), key=objective_order)
+        for i, o in enumerate(series):
+            color, marker = COLOR.get(kind, GREY), MARKER.get(kind, "o")
+            if len(series) > 1:
+                color = mpl.colors.to_hex(_SERIES(i / (len(series) - 1)))
+                marker = SERIES_MARKERS[i % len(SERIES_MARKERS)]
+            looks[o] = Look(color, DARK.get(kind, INK), marker)
+    return looks
+
+
+def _bars(mean, sd):
+    """Lengths of the bars of ± one standard deviation, in %, that end where accuracies do; None without any spread."""
+    mean, sd = np.asarray(mean, dtype=np.float64), np.asarray(sd, dtype=np.float64)
+    if not np.isfinite(sd).any():
+        return None
+    sd = np.nan_to_num(sd)
+    return np.stack([np.minimum(sd, np.maximum(mean, 0)), np.minimum(sd, np.maximum(100 - mean, 0))])
+
+
 def _percent(v):
     return 100.0 * np.asarray(v, dtype=np.float64)
 
@@ -112,19 +147,29 @@ def _n_text(counts):
     if not counts:
         return "no finished seed"
     if counts == [1]:
-        return "n = 1 seed, so there is no spread"
+        return "n = 1 seed"
     return f"n = {counts[0]} seeds" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]} seeds"
+
+
+def _spread_text(counts, spread="mean ± standard deviation (ddof 1) over seeds; bars end at 0 and 100"):
+    """What is shown of several seeds and how many there are, or that there is one."""
+    counts = {int(n) for n in counts if n}
+    return "one seed, so there is no spread" if counts == {1} else f"{spread}; {_n_text(counts)}"
 
 
 def _tuned_note(sweep, without=()):
     names = [sweep.label(c) for c in sweep.tuned_columns("student") if c not in without]
     if not names:
         return ""
-    return f" {_list(names, 'and').capitalize() if names[0] != 'T' else _list(names, 'and')} chosen on validation "
-    "(worst class)."
+    return f" {_sentence(listed(names))} chosen on validation (worst class)."
 
 
-def _list(words, last):
+def _sentence(text):
+    """With a capital letter at the beginning; capitalize() would also turn every T into a t."""
+    return text[:1].upper() + text[1:]
+
+
+def listed(words, last="and"):
     words = list(words)
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"
 
@@ -152,7 +197,7 @@ def _panel_title(sweep, scenario, narrow=False):
     text = sweep.scenario_text(scenario)
     if narrow and len(text) > 24:
         text = text.replace(", ", ",\n")
-    return text[:1].upper() + text[1:]
+    return _sentence(text)
 
 
 def _grid_of(n, max_columns=3):
@@ -166,104 +211,42 @@ def _grid_of(n, max_columns=3):
 def matrices(sweep: Sweep):
     section = "Teacher objective by student objective"
     teachers = sweep.objectives("student", "teacher") or sweep.objectives("teacher", "teacher")
-    students = sweep.objectives("student")
     baselines = sweep.objectives("baseline")
-    rows = ["teacher alone"] if sweep.objectives("teacher", "teacher") else []
-    students = sorted(
-        {*students, *baselines}, key=lambda o: schema.OBJECTIVES.index(o) if o in schema.OBJECTIVES else 9
-    )
-    rows += students
-    columns = (["no teacher"] if baselines else []) + teachers
+    students = sorted({*sweep.objectives("student"), *baselines}, key=objective_order)
     scenarios, note = _shown(sweep)
-    if not rows or not columns or not any(c.n for c in sweep.configurations):
+    panels = [panel for scenario in scenarios if (panel := _matrix_panel(sweep, scenario, teachers, students)).chosen]
+    if not panels:
         return [Skipped(section, "no trial is finished yet")]
-    tuned = sweep.tuned_columns("student")
-
-    fig = _figure(len(scenarios) * (0.46 * len(rows) + 0.74) + 0.1)
-    axes = fig.subplots(len(scenarios), 2, squeeze=False)
-    counts = []
-    for i_scenario, scenario in enumerate(scenarios):
-        chosen = {}
-        for i, row in enumerate(rows):
-            for j, column in enumerate(columns):
-                if row == "teacher alone":
-                    found = [] if column == "no teacher" else sweep.select("teacher", scenario, teacher=column)
-                elif column == "no teacher":
-                    found = sweep.select("baseline", scenario, student=row)
-                else:
-                    found = sweep.select("student", scenario, teacher=column, student=row)
-                chosen[i, j] = choose(found).configuration
-        best = choose([c for c in chosen.values() if c is not None and c.role == "student"]).configuration
-        ns = {c.n for c in chosen.values() if c is not None}
-        counts += ns
-        for ax, measure, label in zip(axes[i_scenario], ("worst", "average"), ("worst class", "average")):
-            values = np.full((len(rows), len(columns)), np.nan)
-            for at, c in chosen.items():
-                if c is not None:
-                    values[at] = 100 * c.mean(measure)
-            _heat(ax, values)
-            for (i, j), c in chosen.items():
-                if c is None:
-                    continue
-                s = c.summary(measure)
-                ink = "white" if _dark(values, values[i, j]) else INK
-                spread = f"±{100 * s.sd:.1f}" if s.n > 1 else ""
-                small = [
-                    f"{short_name(k)} {format_value(v)}" for k, v in c.tuned.items() if k == "temperature" and v == v
-                ]
-                small = small if len(tuned) == 1 else []
-                small += [f"n={s.n}"] if s.n != max(ns) else []
-                ax.text(
-                    j,
-                    i - (0.17 if spread or small else 0),
-                    f"{100 * s.mean:.1f}",
-                    ha="center",
-                    va="center",
-                    color=ink,
-                    fontsize=9,
-                    fontweight="bold",
-                )
-                ax.text(
-                    j, i + 0.23, "  ".join([spread, *small]).strip(), ha="center", va="center", color=ink, fontsize=6.6
-                )
-                if c is best:
-                    ax.add_patch(
-                        Rectangle((j - 0.465, i - 0.455), 0.93, 0.91, fill=False, ec="#D55E00", lw=1.8, zorder=5)
-                    )
-            ax.set_xticks(range(len(columns)), columns)
-            ax.set_yticks(range(len(rows)), rows)
-            ax.xaxis.tick_top()
-            ax.tick_params(length=0)
-            ax.grid(False)
-            for side in ax.spines.values():
-                side.set_visible(False)
-            title = _panel_title(sweep, scenario)
-            ax.set_title(f"{title}: {label}" if title else label.capitalize(), loc="left", pad=25 if teachers else 6)
-            if teachers:
-                ax.annotate(
-                    "teacher's objective",
-                    ((len(teachers) - 1) / 2 + len(columns) - len(teachers), 1),
-                    xycoords=("data", "axes fraction"),
-                    xytext=(0, 15),
-                    textcoords="offset points",
-                    ha="center",
-                    va="bottom",
-                    fontsize=6.6,
-                    color=GREY,
-                    annotation_clip=False,
-                )
-            if measure == "worst" and students:
+    n_columns = max(len(p.columns) for p in panels)
+    abreast = n_columns <= 6  # worst class and average side by side
+    titles = [textwrap.wrap(_panel_title(sweep, p.scenario), 90) for p in panels]
+    # per panel: the squares, the labels of its columns and its title
+    heights = [0.46 * len(p.rows) + 0.74 + 0.14 * len(lines) for p, lines in zip(panels, titles)]
+    heights = heights if abreast else [h for h in heights for _ in range(2)]
+    fig = _figure(sum(heights) + 0.1)
+    shape = (len(panels), 2) if abreast else (2 * len(panels), 1)
+    axes = fig.subplots(*shape, squeeze=False, height_ratios=heights).reshape(len(panels), 2)
+    counts = [c.n for p in panels for c in p.chosen.values()]
+    small_temperature = sweep.tuned_columns("student") == ["temperature"]
+    for panel, title, pair in zip(panels, titles, axes):
+        for ax, measure, label in zip(pair, ("worst", "average"), ("Worst class", "Average")):
+            first = measure == "worst"
+            _draw_matrix(ax, panel, measure, small_temperature, broken=n_columns > 4)
+            # The scenario is told once, above both, over lines that stay empty on the right.
+            lines = title if first else [""] * len(title) if abreast else []
+            ax.set_title("\n".join([*lines, label]), loc="left", pad=34 if n_columns > 4 else 25)
+            if first or not abreast:
                 ax.set_ylabel("student's objective", fontsize=6.6, color=GREY)
             else:
                 ax.set_yticklabels([])
-            if "no teacher" in columns and len(columns) > 1:
-                ax.axvline(0.5, color="white", lw=4)
-            if "teacher alone" in rows and len(rows) > 1:
-                ax.axhline(0.5, color="white", lw=4)
-    spread = "mean ± standard deviation (ddof 1) over seeds" if max(counts, default=0) > 1 else "one seed, no spread"
+    best = [p.best for p in panels if p.best is not None]
+    outlined = "Outlined: the best student by validation"
+    preliminary = {c.preliminary for c in best} - {""}
+    if preliminary:
+        outlined += f" ({preliminary.pop() if len(best) == 1 else 'preliminary, seeds are still missing'})"
     caption = (
-        f"Test accuracy in %, {spread}; {_n_text(counts)}. "
-        + ("Outlined: the best student by validation. " if best is not None else "")
+        f"Test accuracy in %, {_spread_text(counts, 'mean ± standard deviation (ddof 1) over seeds')}. "
+        + (f"{outlined}. " if best else "")
         + "Colours run from the lowest to the highest value within a panel. "
         + _epoch_note(sweep)
         + _tuned_note(sweep)
@@ -271,6 +254,77 @@ def matrices(sweep: Sweep):
     )
     alt = "Matrices of worst-class and average test accuracy, teacher objective by student objective"
     return [Drawn("matrix", section, section, caption, fig, alt)]
+
+
+@dataclass
+class _Panel:
+    scenario: tuple
+    rows: list  # "teacher alone" and the students' objectives, of those only what has a finished trial
+    columns: list  # "no teacher" and the teachers' objectives, likewise
+    chosen: dict  # (row, column) -> Configuration
+    best: object = None
+
+
+def _matrix_panel(sweep, scenario, teachers, students):
+    chosen = {}
+    for column in teachers:
+        chosen["teacher alone", column] = choose(sweep.select("teacher", scenario, teacher=column)).configuration
+    for row in students:
+        chosen[row, "no teacher"] = choose(sweep.select("baseline", scenario, student=row)).configuration
+        for column in teachers:
+            chosen[row, column] = choose(sweep.select("student", scenario, column, row)).configuration
+    chosen = {at: c for at, c in chosen.items() if c is not None}
+    rows = [r for r in ("teacher alone", *students) if any(r == at[0] for at in chosen)]
+    columns = [t for t in ("no teacher", *teachers) if any(t == at[1] for at in chosen)]
+    best = choose([c for c in chosen.values() if c.role == "student"]).configuration
+    return _Panel(scenario, rows, columns, chosen, best)
+
+
+def _draw_matrix(ax, panel, measure, small_temperature, broken):
+    rows, columns = panel.rows, panel.columns
+    values = np.full((len(rows), len(columns)), np.nan)
+    for (row, column), c in panel.chosen.items():
+        values[rows.index(row), columns.index(column)] = 100 * c.mean(measure)
+    _heat(ax, values)
+    most = max(c.n for c in panel.chosen.values())
+    for (row, column), c in panel.chosen.items():
+        i, j = rows.index(row), columns.index(column)
+        s = c.summary(measure)
+        ink = "white" if _dark(values, values[i, j]) else INK
+        small = [f"±{100 * s.sd:.1f}"] if s.n > 1 else []
+        if small_temperature and np.isfinite(t := c.tuned.get("temperature", np.nan)):
+            small.append(f"{short_name('temperature')} {format_value(t)}")
+        small += [f"n={s.n}"] if s.n != most else []
+        look = {"ha": "center", "va": "center", "color": ink}
+        ax.text(j, i - (0.17 if small else 0), f"{100 * s.mean:.1f}", fontsize=9, fontweight="bold", **look)
+        ax.text(j, i + 0.23, "  ".join(small), fontsize=6.6, **look)
+        if c is panel.best:
+            ax.add_patch(Rectangle((j - 0.465, i - 0.455), 0.93, 0.91, fill=False, ec="#D55E00", lw=1.8, zorder=5))
+    ax.set_xticks(range(len(columns)), [c.replace(" ", "\n") for c in columns] if broken else columns)
+    ax.set_yticks(range(len(rows)), rows)
+    ax.xaxis.tick_top()
+    ax.tick_params(length=0)
+    ax.grid(False)
+    for side in ax.spines.values():
+        side.set_visible(False)
+    first_teacher = int("no teacher" in columns)
+    if len(columns) > first_teacher:
+        ax.annotate(
+            "teacher's objective",
+            ((first_teacher + len(columns) - 1) / 2, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 24 if broken else 15),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize=6.6,
+            color=GREY,
+            annotation_clip=False,
+        )
+    if first_teacher and len(columns) > 1:
+        ax.axvline(0.5, color="white", lw=4)
+    if "teacher alone" in rows and len(rows) > 1:
+        ax.axhline(0.5, color="white", lw=4)
 
 
 def _limits(values):
@@ -309,6 +363,7 @@ def scatter(sweep: Sweep):
     fig = _figure(n_rows * 2.5 + 0.55, WIDTH if n_columns > 1 else 4.6)
     axes = fig.subplots(n_rows, n_columns, squeeze=False).ravel()
     many = len(everything) > 400
+    looks, fronts = _looks(sweep), 0
     for ax, scenario in zip(axes, scenarios):
         found = [c for c in sweep.select(scenario=scenario) if c.n]
         students = [c for c in found if c.role == "student"]
@@ -318,15 +373,16 @@ def scatter(sweep: Sweep):
         y = _percent([c.mean("worst") for c in competing])
         front = pareto_front(x, y)
         if front.size > 1:
+            fronts += 1
             ax.plot(x[front], y[front], color=FAINT, lw=5, zorder=1, solid_capstyle="round", solid_joinstyle="round")
         for c in found:
             a, w = 100 * c.mean("average"), 100 * c.mean("worst")
-            color = COLOR.get(c.objective, GREY)
+            color = looks[c.objective].color
             if c.role == "student":
                 ax.plot(
                     a,
                     w,
-                    MARKER.get(c.teacher_objective, "o"),
+                    looks[c.teacher_objective].marker,
                     color=color,
                     ms=3 if many else 5,
                     alpha=0.5 if many else 0.85,
@@ -345,8 +401,8 @@ def scatter(sweep: Sweep):
                 ax.errorbar(
                     100 * sa.mean,
                     100 * sw.mean,
-                    100 * sw.sd,
-                    100 * sa.sd,
+                    _bars([100 * sw.mean], [100 * sw.sd]),
+                    _bars([100 * sa.mean], [100 * sa.sd]),
                     fmt="none",
                     ecolor="#D55E00",
                     elinewidth=1,
@@ -366,12 +422,12 @@ def scatter(sweep: Sweep):
             ax.set_xlabel("average test accuracy (%)")
     roles = {c.role for c in everything}
     handles = [
-        Line2D([], [], ls="", marker="o", color=COLOR.get(o, GREY), label=f"{o} student" if "student" in roles else o)
-        for o in sorted({c.objective for c in everything}, key=_rank)
+        Line2D([], [], ls="", marker="o", color=looks[o].color, label=f"{o} student" if "student" in roles else o)
+        for o in sorted({c.objective for c in everything}, key=objective_order)
     ]
     if "student" in roles:
         handles += [
-            Line2D([], [], ls="", marker=MARKER.get(o, "o"), color="#AAAAAA", label=f"from {o} teacher")
+            Line2D([], [], ls="", marker=looks[o].marker, color="#AAAAAA", label=f"from {o} teacher")
             for o in sweep.objectives("student", "teacher")
         ]
         handles.append(
@@ -381,7 +437,8 @@ def scatter(sweep: Sweep):
         handles.append(Line2D([], [], ls="", marker="X", color="white", mec=INK, mew=0.8, label="no teacher"))
     if "teacher" in roles:
         handles.append(Line2D([], [], ls="", marker="*", ms=8, color="white", mec=INK, mew=0.8, label="teacher alone"))
-    handles.append(Line2D([], [], color=FAINT, lw=5, label="Pareto front (test means)"))
+    if fronts:
+        handles.append(Line2D([], [], color=FAINT, lw=5, label="Pareto front (test means)"))
     fig.legend(
         handles=handles,
         loc="outside lower center",
@@ -390,12 +447,23 @@ def scatter(sweep: Sweep):
         handlelength=1.5,
         columnspacing=1.6,
     )
+    several = max(c.n for c in everything) > 1
     caption = (
-        f"Each point is the mean of one configuration over seeds, on test; {_n_text(c.n for c in everything)}. The "
-        f"grey band joins the "
-        "configurations that no other one beats in both coordinates; it describes the test means and was not used to "
-        "choose "
-        "anything. Bars: ± standard deviation of the configuration that validation chose. " + _epoch_note(sweep) + note
+        f"Each point is {'the mean over seeds' if several else 'the one seed'} of one configuration, on test"
+        + (f"; {_n_text(c.n for c in everything)}. " if several else ". ")
+        + (
+            "The grey band joins the configurations that no other one beats in both coordinates; it describes the test "
+            "means and was not used to choose anything. "
+            if fronts
+            else ""
+        )
+        + (
+            "Bars: ± standard deviation of the configuration that validation chose; they end at 0 and 100. "
+            if several and "student" in roles
+            else ""
+        )
+        + _epoch_note(sweep)
+        + note
     )
     return [
         Drawn(
@@ -409,10 +477,6 @@ def scatter(sweep: Sweep):
     ]
 
 
-def _rank(objective):
-    return schema.OBJECTIVES.index(objective) if objective in schema.OBJECTIVES else len(schema.OBJECTIVES)
-
-
 # ---- 3: per class ----------------------------------------------------------------------------------------------------
 
 
@@ -420,7 +484,7 @@ def _contenders(sweep, scenario):
     """(label, style, configuration): the teacher, the standard student without a teacher, and the chosen student
     per objective.
     """
-    out = []
+    out, looks = [], _looks(sweep)
     teacher = choose(sweep.select("teacher", scenario, teacher="standard"))
     if teacher.configuration is None:
         teacher = choose(sweep.select("teacher", scenario))
@@ -436,9 +500,8 @@ def _contenders(sweep, scenario):
     for objective in sweep.objectives("student"):
         c = choose(sweep.select("student", scenario, student=objective)).configuration
         if c is not None:
-            at = c.tuned_text()
-            label = f"{objective} student, {c.teacher_objective} teacher" + (f", {at}" if at and len(at) < 24 else "")
-            out.append((label, {"color": COLOR.get(objective, GREY), "marker": MARKER.get(objective, "o")}, c))
+            look = {"color": looks[objective].color, "marker": looks[objective].marker}
+            out.append((f"{objective} student, {c.teacher_objective} teacher", look, c))
     return out
 
 
@@ -461,7 +524,10 @@ def per_class(sweep: Sweep):
             bins = [list(b) for b in np.array_split(order, 10)]
             names = [f"{i + 1}" for i in range(10)]
         x = np.arange(len(bins))
-        fig = _figure(3.75)
+        labels = ["\n".join([label, *textwrap.wrap(c.tuned_text(), 52)]) for label, _, c in contenders]
+        pairs = math.ceil(len(labels) / 2)  # the legend is filled column by column
+        n_lines = max(sum(text.count("\n") + 1 for text in part) for part in (labels[:pairs], labels[pairs:]))
+        fig = _figure(3.2 + 0.15 * n_lines)
         top, ax = fig.subplots(2, 1, sharex=True, height_ratios=[1, 3.6])
         top.bar(x, [train_count[b].mean() for b in bins], width=0.62, color="#C4CBD2")
         top.set_yscale("log")
@@ -482,14 +548,15 @@ def per_class(sweep: Sweep):
             )
         top.grid(axis="x", visible=False)
         counts = []
-        for i, (label, look, c) in enumerate(contenders):
+        for i, (label, (_, look, c)) in enumerate(zip(labels, contenders)):
             recalls = _percent(sweep.class_accuracy(c))
             by_bin = np.stack([np.nanmean(recalls[:, b], axis=1) for b in bins], axis=1)
             counts.append(c.n)
             shift = (i - (len(contenders) - 1) / 2) * 0.09
-            sd = by_bin.std(axis=0, ddof=1) if len(by_bin) > 1 else None
+            mean = by_bin.mean(axis=0)
+            bars = _bars(mean, by_bin.std(axis=0, ddof=1)) if len(by_bin) > 1 else None
             ax.errorbar(
-                x + shift, by_bin.mean(axis=0), sd, elinewidth=0.9, label=label, **{"mec": "white", "mew": 0.4, **look}
+                x + shift, mean, bars, elinewidth=0.9, label=label, **{"mec": "white", "mew": 0.4, **look}
             )
         ax.set_xticks(x, names)
         longest = max(map(len, names))
@@ -521,8 +588,7 @@ def per_class(sweep: Sweep):
                 if m <= 30
                 else "Mean over the classes of each tenth of the accuracy per class"
             )
-            + f" in %, classes from most to fewest training examples; mean ± standard deviation over seeds, "
-            f"{_n_text(counts)}.{n_test} "
+            + f" in %, classes from most to fewest training examples; {_spread_text(counts)}.{n_test} "
             "Of each kind of student the configuration that validation chose. " + _epoch_note(sweep) + note
         )
         slug = _slug(sweep, scenario)
@@ -556,7 +622,7 @@ def temperature(sweep: Sweep):
     scenarios, note = _shown(sweep)
     teachers, students = sweep.objectives("student", "teacher"), sweep.objectives("student")
     others = [c for c in sweep.tuned_columns("student") if c != "temperature"]
-    out = []
+    out, looks = [], _looks(sweep)
     for scenario in scenarios:
         found = [c for c in sweep.select("student", scenario) if c.n]
         temperatures = sorted({t for c in found if np.isfinite(t := c.tuned["temperature"])})
@@ -591,15 +657,15 @@ def temperature(sweep: Sweep):
                     ax.errorbar(
                         x,
                         y,
-                        np.nan_to_num(sd) if np.isfinite(sd).any() else None,
+                        _bars(y, sd),
                         elinewidth=0.9,
-                        color=COLOR.get(student, GREY),
-                        marker=MARKER.get(student, "o"),
+                        color=looks[student].color,
+                        marker=looks[student].marker,
                         mec="white",
                         mew=0.4,
                     )
                 if i == 0:
-                    ax.set_title(f"{teacher} teacher", color=DARK.get(teacher, INK))
+                    ax.set_title(f"{teacher} teacher", color=looks[teacher].dark)
                 else:
                     ax.set_xlabel("temperature T")
                 if j == 0:
@@ -614,7 +680,7 @@ def temperature(sweep: Sweep):
                 ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
         handles = [
             Line2D(
-                [], [], color=COLOR.get(s, GREY), marker=MARKER.get(s, "o"), mec="white", mew=0.4, label=f"{s} student"
+                [], [], color=looks[s].color, marker=looks[s].marker, mec="white", mew=0.4, label=f"{s} student"
             )
             for s in students
         ]
@@ -633,12 +699,12 @@ def temperature(sweep: Sweep):
         if title:
             fig.suptitle(title, fontsize=8.5, x=0.01, ha="left", fontweight="bold")
         other = (
-            f" {_list([sweep.label(o) for o in others], 'and')} chosen on validation at each point." if others else ""
+            f" {_sentence(listed(sweep.label(o) for o in others))} chosen on validation at each point." if others else ""
         )
         caption = (
-            f"Test accuracy in % against the temperature of the teacher's labels; mean ± standard deviation over "
-            f"seeds, "
-            f"{_n_text(counts)}.{other} {_epoch_note(sweep)}" + note
+            f"Test accuracy in % against the temperature of the teacher's labels; {_spread_text(counts)}.{other} "
+            + _epoch_note(sweep)
+            + note
         )
         slug = _slug(sweep, scenario)
         out.append(
@@ -666,7 +732,7 @@ def imbalance(sweep: Sweep):
         return [Skipped(section, one or "the imbalance ratio is not an axis of this sweep")]
     at = sweep.scenario_columns.index("imbalance_ratio")
     families = list(dict.fromkeys(s[:at] + s[at + 1 :] for s in sweep.scenarios))
-    out = []
+    out, looks = [], _looks(sweep)
     for family in families[:MAX_SCENARIOS]:
         scenarios = [s for s in sweep.scenarios if s[:at] + s[at + 1 :] == family]
         if len(scenarios) < 2:
@@ -693,7 +759,7 @@ def imbalance(sweep: Sweep):
                 look = {"color": blue, "marker": "o", "ls": (0, (1, 1)), "mfc": "white", "mec": blue}
                 entries.append(("standard distillation", look, sweep.select("student", scenario, teacher=o, student=o)))
             for o in sweep.objectives("student"):
-                look = {"color": COLOR.get(o, GREY), "marker": MARKER.get(o, "o"), "mec": "white", "mew": 0.4}
+                look = {"color": looks[o].color, "marker": looks[o].marker, "mec": "white", "mew": 0.4}
                 entries.append((f"{o} student, best teacher", look, sweep.select("student", scenario, student=o)))
             for label, look, found in entries:
                 c = choose(found).configuration
@@ -712,11 +778,11 @@ def imbalance(sweep: Sweep):
                 x = [r * (ratios[-1] / ratios[0]) ** shift if log else r for r, _ in points]
                 s = [c.summary(measure) for _, c in points]
                 counts += [v.n for v in s]
-                sd = [100 * v.sd for v in s]
+                mean = [100 * v.mean for v in s]
                 ax.errorbar(
                     x,
-                    [100 * v.mean for v in s],
-                    np.nan_to_num(sd) if np.isfinite(sd).any() else None,
+                    mean,
+                    _bars(mean, [100 * v.sd for v in s]),
                     elinewidth=0.9,
                     label=label,
                     **look,
@@ -737,9 +803,8 @@ def imbalance(sweep: Sweep):
             handlelength=2.6,
         )
         caption = (
-            f"Test accuracy in % against the ratio of the largest to the smallest class in training; mean ± standard "
-            f"deviation over "
-            f"seeds, {_n_text(counts)}. For each student objective and ratio, the teacher's objective and everything "
+            f"Test accuracy in % against the ratio of the largest to the smallest class in training; "
+            f"{_spread_text(counts)}. For each student objective and ratio, the teacher's objective and everything "
             f"else that varies "
             "are chosen on validation. Validation and test are not long-tailed. " + _epoch_note(sweep)
         )
@@ -786,7 +851,8 @@ def learning_curves(sweep: Sweep):
                         if (np.isfinite(curves[:, live]).sum(axis=0) > 1).all()
                         else 0
                     )
-                    axes[i, j].fill_between(epochs[live], mean - sd, mean + sd, color=look["color"], alpha=0.13, lw=0)
+                    low, high = np.clip([mean - sd, mean + sd], 0, 100)
+                    axes[i, j].fill_between(epochs[live], low, high, color=look["color"], alpha=0.13, lw=0)
         axes[0, j].set_title(_panel_title(sweep, scenario, narrow=True))
         axes[1, j].set_xlabel("epoch")
     axes[0, 0].set_ylabel("worst-class\nvalidation accuracy (%)")
@@ -806,8 +872,8 @@ def learning_curves(sweep: Sweep):
     n = len(sweep.scenarios)
     note = f" The first {len(scenarios)} of {n} scenarios." if n > len(scenarios) else ""
     caption = (
-        f"Validation accuracy in % after each epoch; mean over seeds, band: ± standard deviation, {_n_text(counts)}. "
-        f"The same "
+        f"Validation accuracy in % after each epoch; "
+        f"{_spread_text(counts, 'mean over seeds, band: ± standard deviation')}. The same "
         "configurations as in the figures per class." + note
     )
     return [Drawn("learning_curves", section, section, caption, fig, "Validation accuracy against epoch")]
@@ -851,7 +917,7 @@ def time_use(sweep: Sweep):
     end = sweep.ds["finished_at"].values.astype(np.float64)
     rank = sweep.ds["rank"].values.astype(int)
     rows = np.flatnonzero((sweep.status != schema.STATUS_MISSING) & np.isfinite(wall) & np.isfinite(end))
-    idle = 1 - seconds.sum(axis=0) / active
+    idle = np.maximum(0, 1 - seconds.sum(axis=0) / active)
     few = ranks.size <= 64
     y = np.arange(ranks.size)
     if few:
@@ -872,6 +938,8 @@ def time_use(sweep: Sweep):
                     linewidth=0.3 if np.median(wall[rows]) > 0.012 * active else 0,
                     rasterized=len(rows) > 3000,
                 )
+        for axis in (line.xaxis, ax.xaxis):
+            axis.set_major_locator(MaxNLocator(4))
         line.set_xlabel(f"{name} since the first trial began")
         line.set_ylabel("rank")
         line.set_yticks(y if ranks.size <= 24 else y[:: -(-ranks.size // 16)])
@@ -919,8 +987,10 @@ def time_use(sweep: Sweep):
     fig.legend(handles=handles, loc="outside lower center", ncols=4)
     share = [f"{r} {100 * s / seconds.sum():.0f} %" for r, s in zip(schema.ROLES, seconds.sum(axis=1)) if s > 0]
     hosts = len({h for h in sweep.ds["host"].values[rows] if h})
+    span = lambda s: f"{s / unit:.1f} {name}" if s >= 1 else "under a second"  # noqa: E731
+    spent = f"{span(seconds.sum())} of training" + (f" in {span(active)}" if seconds.sum() >= 1 else "")
     caption = (
-        f"{seconds.sum() / unit:.1f} {name} of training in {active / unit:.1f} {name} on {ranks.size} "
+        f"{_sentence(spent)} on {ranks.size} "
         f"rank{'s' if ranks.size > 1 else ''} of {hosts} host{'s' if hosts != 1 else ''}: {', '.join(share)}. Idle on "
         f"average "
         f"{100 * idle.mean():.1f} % of the time in which at least one rank trained (pauses between runs do not count, "

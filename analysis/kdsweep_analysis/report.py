@@ -49,6 +49,30 @@ def interval(s):
     )
 
 
+def difference(s):
+    """A difference in running text."""
+    return f"{points(s.mean)} points " + (interval(s) if s.n > 1 else f"({interval(s)})")
+
+
+INTERVAL_LIMIT = 1.0  # no two accuracies differ by more
+
+
+def short_difference(s, width):
+    """A difference for the terminal, in at most `width` (>= 18) columns: a wide interval in whole points, and not
+    beyond what a difference can be.
+    """
+    mean = points(s.mean).replace("−", "-")
+    if s.n < 2:
+        return mean
+    clamped = [min(max(v, -INTERVAL_LIMIT), INTERVAL_LIMIT) for v in (s.low, s.high)]
+    forms = (
+        f"{mean} {interval(s)}".replace("−", "-").replace("[+", "[").replace(", +", ", "),
+        f"{mean} [{round(100 * s.low)}, {round(100 * s.high)}]",
+        f"{mean} [{round(100 * clamped[0])}, {round(100 * clamped[1])}]",
+    )
+    return next((text for text in forms if len(text) <= width), forms[-1])
+
+
 # ---- tables ----------------------------------------------------------------------------------------------------------
 
 
@@ -217,6 +241,8 @@ def _environment():
         "points": points,
         "mean_and_sd": mean_and_sd,
         "interval": interval,
+        "difference": difference,
+        "listed": figures.listed,
         "value": format_value,
     }
     return env
@@ -301,6 +327,9 @@ def _context(sweep, path, rows, tables, drawn, title):
         "written": datetime.datetime.now(utc).strftime("%Y-%m-%d %H:%M UTC"),
         "tuned": [sweep.label(c) for c in sweep.tuned_columns("student")],
         "all_means": [c for c in sweep.configurations if c.n],
+        "spread": "one seed, so there is no spread"
+        if max((c.n for c in sweep.configurations), default=0) == 1
+        else "mean ± standard deviation over seeds (ddof 1)",
     }
 
 
@@ -466,21 +495,23 @@ def summary(path, selection="best_worst", color=None, out=None) -> None:
             method = row.method.replace("distilled, ", "").replace(" from ", " < ")
             tuned = c.tuned_text().replace(" = ", " ")
             mark = "*" if row.is_best else " "
-            label, below = f"{mark} {method}", ""
+            label, below = f"{mark} {method}", []
             if tuned and len(f"{label}, {tuned}") <= 34:
                 label = f"{label}, {tuned}"
             elif tuned:
-                below = f"    {tuned}"
-            versus = "reference" if row.is_reference else ""
-            if row.versus_worst is not None and row.versus_worst.n:
-                d = row.versus_worst
-                versus = points(d.mean) + (f" {interval(d)}" if d.n > 1 else "")
-                versus = versus.replace("−", "-").replace(" [+", " [").replace(", +", ", ")
+                below.append(tuned)
+            if row.is_best and c.preliminary:
+                below.append(c.preliminary)
             cells = [mean_and_sd(c.summary(m)).replace("\u00a0±\u00a0", " ±") for m in ("worst", "average")]
-            line = _clip(f"{_clip(label, 34):34} {c.n:>2} {cells[0]:>10} {cells[1]:>10} {versus}".rstrip(), 80)
+            line = f"{_clip(label, 34):34} {c.n:>2} {cells[0]:>10} {cells[1]:>10} "
+            if row.is_reference:
+                line += "reference"
+            elif row.versus_worst is not None and row.versus_worst.n:
+                line += short_difference(row.versus_worst, 80 - len(line))
+            line = line.rstrip()
             say(paint("1;32", line) if row.is_best else paint("2", line) if row.is_reference else line)
-            if below:
-                say(paint("2", _clip(below, 80)))
+            for text in below:
+                say(paint("2", _clip(f"    {text}", 80)))
     say()
     if any(r.is_best for r in rows):
         say("* best student by worst-class accuracy on validation; a < b: a taught by b")

@@ -126,11 +126,12 @@ VOLATILE_ATTRIBUTES = frozenset(
 # Coordinates over `trial` that are not in the table above come from the grid, one per key. What they are for:
 #   replicate  repeats of the same thing: averaged over, spread is taken over them
 #   scenario   the task, or what is compared: never chosen, one row or panel per value
-#   objective  the rows and columns of the matrices
+#   objective  the rows and columns of the matrices; the value of a tradeoff is part of its objective
 #   tunable    everything else (temperature, learning rates ...): chosen on validation, or an axis of a figure
 _SCENARIO = frozenset({"max_count", "validation_from", "validation_fraction", "student_model"})
 _SCENARIO_PREFIXES = ("data_", "imbalance_", "gaussian_")
 _OBJECTIVE = ("teacher_objective", "student_objective")
+TRADEOFF = {"teacher_objective": "teacher_tradeoff", "student_objective": "student_tradeoff"}
 COORDINATE_KINDS = ("replicate", "scenario", "objective", "tunable")
 
 
@@ -143,7 +144,7 @@ def coordinate_kind(name: str) -> str:
         return "replicate"
     if name in _SCENARIO or name.startswith(_SCENARIO_PREFIXES):
         return "scenario"
-    return "objective" if name in _OBJECTIVE else "tunable"
+    return "objective" if name in _OBJECTIVE or name in TRADEOFF.values() else "tunable"
 
 
 def decode_text(values):

@@ -2,6 +2,7 @@
 
     scenario       the task: one value of the imbalance ratio, of the student's model ... Never chosen.
     cell           role x teacher objective x student objective within a scenario: one square of the matrices.
+                   Where the value of a tradeoff varies, it belongs to the objective: "tradeoff 0.5".
     configuration  a cell with one value of everything that is tuned (temperature, learning rates, mixing ...).
     seed           repeats of a configuration.
 
@@ -38,6 +39,7 @@ class Configuration:
     values: pd.DataFrame  # index seed; columns (measure, split); finished seeds only
     trials: list  # rows of the file that are in `values`, in no particular order
     n_planned: int  # seeds that the grid asks for
+    n_pending: int = 0  # of these, seeds that are still missing
     order: int = 0  # first row in the file
     labels: dict = field(default_factory=dict)  # of what is tuned, for people
 
@@ -62,6 +64,11 @@ class Configuration:
     @property
     def objective(self):
         return self.teacher_objective if self.role == "teacher" else self.student_objective
+
+    @property
+    def preliminary(self):
+        """What to say while seeds are still missing; "" when there are none."""
+        return f"preliminary, {self.n} of {self.n_planned} seeds" if self.n_pending else ""
 
     def tuned_text(self):
         shown = {k: v for k, v in self.tuned.items() if not _is_blank(v)}
@@ -134,6 +141,13 @@ def format_value(value):
     return str(value)
 
 
+def objective_order(objective):
+    """Sorting key: objectives in their fixed order, values of a tradeoff ascending."""
+    kind, _, value = objective.partition(" ")
+    rank = schema.OBJECTIVES.index(kind) if kind in schema.OBJECTIVES else len(schema.OBJECTIVES)
+    return (rank, kind, float(value) if value else -np.inf)
+
+
 def _is_blank(value):
     return bool(data.blank(np.asarray([value]))[0])
 
@@ -161,6 +175,7 @@ class Sweep:
         self.seed_column = self._seed_column()
         self._scenario_columns = None
         self.columns = self._grid_columns()
+        self._objectives = {name: self._objective_labels(name) for name in schema.TRADEOFF}
         self.configurations = self._configurations()
 
     # ---- columns ----
@@ -222,6 +237,17 @@ class Sweep:
 
     # ---- configurations ----
 
+    def _objective_labels(self, name):
+        """The objective of every trial; with its value where the tradeoff varies ("tradeoff 0.5")."""
+        if name not in self.ds.coords:
+            return np.full(self.n_trials, "standard", dtype=object)
+        labels, value_name = self.column(name).astype(object), schema.TRADEOFF[name]
+        if value_name in self.columns and self._varies(value_name):
+            values = self.column(value_name)
+            for i in np.flatnonzero((labels == "tradeoff") & ~data.blank(values)):
+                labels[i] = f"tradeoff {format_value(values[i])}"
+        return labels
+
     def _rows(self) -> pd.DataFrame:
         """One row per trial at the selection of this sweep."""
         at = self.ds.sel(selection=self.selection)
@@ -266,6 +292,9 @@ class Sweep:
                         values=values,
                         trials=[int(i) for i in done],
                         n_planned=len({_key(seeds[i]) for i in members_of}),
+                        n_pending=len(
+                            {_key(seeds[i]) for i in members_of if self.status[i] == schema.STATUS_MISSING}
+                        ),
                         order=int(first),
                         labels={name: self.label(name) for name in tuned},
                     )
@@ -273,7 +302,7 @@ class Sweep:
         return out
 
     def _value(self, name, i):
-        return self.column(name)[i] if name in self.ds.coords else "standard"
+        return self._objectives[name][i] if name in self._objectives else self.column(name)[i]
 
     def select(self, role=None, scenario=None, teacher=None, student=None, **tuned):
         return [
@@ -307,8 +336,7 @@ class Sweep:
 
     def objectives(self, role, which="student"):
         names = {getattr(c, f"{which}_objective") for c in self.configurations if c.role == role} - {""}
-        rank = {o: i for i, o in enumerate(schema.OBJECTIVES)}
-        return sorted(names, key=lambda o: (rank.get(o, len(rank)), o))
+        return sorted(names, key=objective_order)
 
     # ---- what is told ----
 
@@ -394,8 +422,10 @@ class Sweep:
         if kinds == {"baseline"}:
             return "the standard student without a teacher"
         if kinds == {"student"}:
-            return "standard distillation (standard teacher, standard student): there is no standard student without "
-            "a teacher"
+            return (
+                "standard distillation (standard teacher, standard student): there is no standard student without "
+                "a teacher"
+            )
         if kinds:
             return "the standard student without a teacher, or standard distillation where there is none"
         return ""

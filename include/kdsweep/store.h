@@ -149,6 +149,9 @@ enum { KDS_WORK_CHARS = 4096 + 16 };
  * one file has one lock. path: KDS_WORK_CHARS. */
 void kds_work_path(const char *output, char *path, size_t size);
 
+/* Remove what a killed process left half-written in the work folder. To be called under the lock. */
+void kds_work_sweep_up(const char *work);
+
 /*
  * The lock: <work>/lock, held by fcntl and described by its content (host, pid, start time). Root takes byte 0 exclusively and waits
  * until nobody holds byte 1, which every rank of a running sweep shares: so a rank that outlives a killed root is waited for (at

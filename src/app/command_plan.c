@@ -21,7 +21,7 @@ static void print_axes(const kds_grid *grid)
             kds_text_add(&line, v > 0 ? ", " : "");
             kds_slot_value_to_text(&slots[axis->slots[0]], axis->values[v], false, &line);
         }
-        printf("  %-26s %4d  %s%s\n", axis->path, axis->n_values, kds_text_string(&line),
+        printf("  %-30s %4d  %s%s\n", axis->path, axis->n_values, kds_text_string(&line),
                axis->n_values > SHOWN ? ", ..." : "");
         kds_text_clear(&line);
     }
@@ -34,11 +34,11 @@ static void print_trials(const kds_plan *plan)
 {
     char n[KDS_NUMBER_CHARS], combinations[KDS_NUMBER_CHARS];
     printf("\ntrials\n");
-    printf("  %-26s %s\n", "combinations of the axes", kds_count_to_text(plan->n_combinations, combinations));
-    printf("  %-26s %s\n", "teachers, each once", kds_count_to_text(plan->n_teachers, n));
-    printf("  %-26s %s\n", "baselines", kds_count_to_text(plan->n_baselines, n));
-    printf("  %-26s %s\n", "students", kds_count_to_text(plan->n_students, n));
-    printf("  %-26s %s\n", "all", kds_count_to_text(plan->n_jobs, n));
+    printf("  %-29s %s\n", "combinations of the axes", kds_count_to_text(plan->n_combinations, combinations));
+    printf("  %-29s %s\n", "teachers, each once", kds_count_to_text(plan->n_teachers, n));
+    printf("  %-29s %s\n", "baselines", kds_count_to_text(plan->n_baselines, n));
+    printf("  %-29s %s\n", "students", kds_count_to_text(plan->n_students, n));
+    printf("  %-29s %s\n", "all", kds_count_to_text(plan->n_jobs, n));
 }
 
 static int count_seeds(const kds_grid *grid)
@@ -56,7 +56,7 @@ static void print_variable(void *context, const char *variable, double bytes)
     char text[KDS_NUMBER_CHARS];
     double all = *(double *)context;
     if (bytes >= 0.02 * all) {
-        printf("    %-24s %s\n", variable, kds_bytes_to_text(bytes, text));
+        printf("    of it %-21s %s\n", variable, kds_bytes_to_text(bytes, text));
     }
 }
 
@@ -76,14 +76,14 @@ static kds_status print_sizes(const kds_plan *plan, const kds_dataset *sizes, co
     double bytes = kds_store_bytes(&layout.layout, NULL, NULL);
     double row = (double)kds_trial_result_packed_size(&rows.shape);
     printf("\nmemory\n");
-    printf("  %-26s %s\n", "data set, once per node", kds_bytes_to_text((double)kds_dataset_block_size(sizes), text));
-    printf("  %-26s %s\n", "largest trial, per rank", kds_bytes_to_text(survey->workspace, text));
-    printf("  %-26s %s\n", "row, labels, jobs, per rank",
+    printf("  %-29s %s\n", "data set, once per node", kds_bytes_to_text((double)kds_dataset_block_size(sizes), text));
+    printf("  %-29s %s\n", "largest trial, per rank", kds_bytes_to_text(survey->workspace, text));
+    printf("  %-29s %s\n", "row, labels, jobs, per rank",
            kds_bytes_to_text(3 * row + survey->artifact + plan->n_jobs * 41.0, text));
     printf("\ndisk\n");
-    printf("  %-26s %s\n", "results file", kds_bytes_to_text(bytes, text));
+    printf("  %-29s %s\n", "results file", kds_bytes_to_text(bytes, text));
     kds_store_bytes(&layout.layout, print_variable, &bytes);
-    printf("  %-26s %s\n", "teachers' labels", kds_bytes_to_text(survey->artifact * plan->n_teachers, text));
+    printf("  %-29s %s\n", "teachers' labels", kds_bytes_to_text(survey->artifact * plan->n_teachers, text));
 out:
     kds_layout_clear(&layout);
     return status;
@@ -110,7 +110,7 @@ static kds_status print_forecast(const kds_plan *plan, const kds_dataset *sizes,
     }
     KDS_TRY(kds_calibrate(plan, costs, &kernels, sizes->n_features, sizes->n_classes, &per_flop, err));
     printf("\ntime, by the speed of this machine's core now (%.1f GFLOP/s on these models)\n", 1e-9 / per_flop);
-    printf("  %-26s %s\n", "work, one core", kds_seconds_to_text(all * per_flop, text));
+    printf("  %-29s %s\n", "work, one core", kds_seconds_to_text(all * per_flop, text));
     printf("  %8s  %-16s %s\n", "ranks", "makespan", "ranks busy");
     for (int r = n_ranks > 0 ? n_ranks : 1; r <= (n_ranks > 0 ? n_ranks : 1024); r *= n_ranks > 0 ? 2 : 4) {
         kds_farm_forecast forecast;
@@ -151,6 +151,13 @@ static void print_warnings(const kds_plan *plan, const kds_dataset *sizes, const
         printf("%s  at imbalance ratio %g the smallest class keeps %lld training examples\n", n++ == 0 ? head : "",
                survey->largest_ratio, (long long)survey->smallest_class);
     }
+    kds_text idle = {0};
+    kds_setup_list_idle_keys(plan, &idle);
+    for (const char *line = kds_text_string(&idle); *line; line += strcspn(line, "\n") + 1) {
+        printf("%s  %.*s is given, but no trial of this grid uses it\n", n++ == 0 ? head : "", (int)strcspn(line, "\n"),
+               line);
+    }
+    kds_text_clear(&idle);
     if (!plan->grid->baseline) {
         printf("%s  no baselines (student.baseline = false): nothing to compare students with\n", n++ == 0 ? head : "");
     }
@@ -175,6 +182,7 @@ int kds_command_plan(const kds_options *options, kds_log *log)
            kds_count_to_text(sizes.n_train, n[0]), kds_count_to_text(sizes.n_test, n[1]),
            kds_count_to_text(sizes.n_features, n[2]), (int)sizes.n_classes);
     printf(sizes.n_groups > 0 ? ", %d groups\n" : "\n", (int)sizes.n_groups);
+    puts("  (sizes and labels were looked at, the examples' values were not)");
     KDS_TRY(kds_survey_new(setup.plan, &sizes, &survey, &err));
     KDS_TRY(print_sizes(setup.plan, &sizes, &survey, &err));
     fflush(stdout);

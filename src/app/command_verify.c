@@ -4,6 +4,7 @@
 
 #include "app.h"
 #include "kdsweep/arena.h"
+#include "kdsweep/clock.h"
 #include "kdsweep/rng.h"
 #include "results_layout.h"
 #include "worker.h"
@@ -100,8 +101,7 @@ int kds_command_verify(const kds_options *options, kds_log *log)
         goto out;
     }
 
-    int n_chosen = choose_trials(state, info.n_trials, options->n_verify,
-                                 info.data_fingerprint ^ (uint64_t)info.n_trials, chosen);
+    int n_chosen = choose_trials(state, info.n_trials, options->n_verify, (uint64_t)kds_clock_utc(), chosen);
     const kds_tick tick = {never, NULL};
     for (int k = 0; k < n_chosen; k++) {
         char name[256];

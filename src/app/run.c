@@ -190,11 +190,16 @@ static kds_status prepare_file(sweep *self, int argc, char **argv, const char *h
                         "the file system of %s has no locks: nothing keeps a second sweep from the same output",
                         self->work);
     }
+    kds_work_sweep_up(self->work); /* the lock is ours: nobody is writing there */
     KDS_TRY(kds_store_prepare(self->setup.output, &self->layout.layout, self->options->overwrite, &state, err));
     self->status = state.status;
     state.status = NULL;
     if (state.note.size > 0) {
-        kds_log_note(self->log, "%s", kds_text_string(&state.note));
+        if (state.n_damaged > 0) {
+            kds_log_warning(self->log, "%s", kds_text_string(&state.note));
+        } else {
+            kds_log_note(self->log, "%s", kds_text_string(&state.note));
+        }
     }
 out:
     kds_text_clear(&state.note);
@@ -253,7 +258,7 @@ static void hurry_checkpoints(sweep *self)
     for (int32_t i = 0; n_ids > 0 && i < plan->n_jobs; i++) {
         for (int k = 0; k < n_ids; k++) {
             if (plan->jobs[i].id == ids[k]) {
-                self->jobs[i].cost = largest;
+                self->jobs[i].cost = 1.01 * largest; /* strictly: equal costs go by number */
             }
         }
     }
@@ -378,12 +383,26 @@ static void tell_beginning(sweep *self, int n_left, int n_for_labels)
     kds_count_to_text(n_left, left);
     kds_log_note(self->log, "%s: %s trials (%d teachers, %d baselines, %d students)", plan->grid->name, total,
                  (int)plan->n_teachers, (int)plan->n_baselines, (int)plan->n_students);
+    if (n_left == 0) {
+        kds_log_note(self->log, "nothing left to train for %s", self->setup.output);
+        return;
+    }
     kds_log_note(self->log, "%s to train on %d rank%s, into %s", n_left == plan->n_jobs ? "all" : left, self->n_ranks,
                  self->n_ranks == 1 ? "" : "s", self->setup.output);
     if (n_for_labels > 0) {
         kds_log_note(self->log, "%d of them are finished teachers whose labels are no longer in %s", n_for_labels,
                      self->work);
     }
+}
+
+static void warn_of_idle_keys(sweep *self)
+{
+    kds_text idle = {0};
+    kds_setup_list_idle_keys(self->setup.plan, &idle);
+    for (const char *line = kds_text_string(&idle); *line; line += strcspn(line, "\n") + 1) {
+        kds_log_warning(self->log, "%.*s is given, but no trial of this grid uses it", (int)strcspn(line, "\n"), line);
+    }
+    kds_text_clear(&idle);
 }
 
 static void warn_of_crowding(sweep *self, int n_ranks_of_node)
@@ -463,6 +482,7 @@ static kds_status run_sweep(sweep *self, int argc, char **argv, kds_error *err)
     KDS_TRY(share_jobs(self, err));
 
     if (root) {
+        warn_of_idle_keys(self);
         tell_beginning(self, n_left, n_for_labels);
         kds_progress_init(&self->progress, self->options->progress, self->log->level);
         self->log->before = kds_progress_hide;

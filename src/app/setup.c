@@ -20,6 +20,10 @@ kds_status kds_setup_new(const kds_options *options, kds_launch *launch, const k
     *out = (kds_setup){0};
     if (!launch || kds_launch_rank(launch) == 0) {
         status = kds_file_read(options->file, &bytes, &n_bytes, err);
+        if (status == KDS_OK && n_bytes > 8 && memcmp(bytes, "\x89HDF\r\n\x1a\n", 8) == 0) {
+            status = kds_error_set(err, KDS_GRID, "kdsweep status and kdsweep verify read results files",
+                                   "%s is an HDF5 file, not a grid", options->file);
+        }
     }
     if (launch) {
         void *shared = bytes;
@@ -94,6 +98,30 @@ void kds_setup_split_sizes(const kds_data_spec *spec, const kds_dataset *sizes, 
     int64_t from = spec->validation_from == KDS_VALIDATION_FROM_TEST ? sizes->n_test : sizes->n_train;
     *n_validation = (int64_t)floor(spec->validation_fraction * (double)from + 0.5);
     *n_test = sizes->n_test - (spec->validation_from == KDS_VALIDATION_FROM_TEST ? *n_validation : 0);
+}
+
+void kds_setup_list_idle_keys(const kds_plan *plan, kds_text *out)
+{
+    enum { MAX_LOOKED_AT = 20000 };
+    const kds_grid *grid = plan->grid;
+    bool applies[KDS_MAX_SLOTS] = {false};
+    int n_slots;
+    const kds_slot *slots = kds_slots(&n_slots);
+    int32_t stride = 1 + plan->n_jobs / MAX_LOOKED_AT;
+    for (int32_t i = 0; i < plan->n_jobs; i += stride) {
+        kds_trial_spec spec;
+        kds_plan_spec(plan, i, &spec);
+        for (int k = 0; k < n_slots; k++) {
+            applies[k] = applies[k] || kds_slot_applies(k, &spec);
+        }
+    }
+    for (int k = 0; k < n_slots; k++) {
+        bool is_path = strcmp(slots[k].name, "data_path") == 0; /* where the data lie is no part of a trial */
+        bool uses_path = grid->base.data.source != KDS_SOURCE_GAUSSIANS;
+        if (grid->lines[k] > 0 && !applies[k] && !(is_path && uses_path)) {
+            kds_text_addf(out, "%s\n", slots[k].path);
+        }
+    }
 }
 
 /* ---- survey -------------------------------------------------------------------------------------------------------- */

@@ -41,6 +41,9 @@ typedef struct kds_row_plan {
 void kds_row_plan_make(const kds_plan *plan, const kds_survey *survey, const kds_dataset *dataset, int64_t n_validation,
                        int64_t n_test, kds_row_plan *out);
 
+/* Keys that the grid file gives but that change no trial (a T^2 without tempered = "both"), one a line. */
+void kds_setup_list_idle_keys(const kds_plan *plan, kds_text *out);
+
 /* Examples that a validation split leaves, without loading anything (the rule of kds_split_new). */
 void kds_setup_split_sizes(const kds_data_spec *spec, const kds_dataset *sizes, int64_t *n_validation, int64_t *n_test);
 

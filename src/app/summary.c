@@ -10,18 +10,27 @@
 
 /* All seeds of one configuration. */
 typedef struct configuration {
-    uint64_t id;   /* spec id with the seed left out */
-    double ratio;  /* its imbalance ratio */
+    uint64_t id;  /* spec id with the seed left out */
+    double ratio; /* its imbalance ratio, and the student's model as a hash: what a user fixes, not what is chosen */
+    uint64_t model;
     int32_t trial; /* the first of its trials */
     int n_seeds;
     double validation_sum, test_sum; /* worst-class accuracy at the epoch chosen by validation worst-class accuracy */
 } configuration;
 
-static int by_ratio_then_id(const void *left, const void *right)
+static bool same_scenario(const configuration *a, const configuration *b)
+{
+    return a->ratio == b->ratio && a->model == b->model;
+}
+
+static int by_scenario_then_id(const void *left, const void *right)
 {
     const configuration *a = left, *b = right;
     if (a->ratio != b->ratio) {
         return a->ratio < b->ratio ? -1 : 1;
+    }
+    if (a->model != b->model) {
+        return a->model < b->model ? -1 : 1;
     }
     if (a->id != b->id) {
         return a->id < b->id ? -1 : 1;
@@ -29,28 +38,41 @@ static int by_ratio_then_id(const void *left, const void *right)
     return a->trial < b->trial ? -1 : a->trial > b->trial;
 }
 
-/* "robust teacher, balanced student, temperature 4": the axes of a configuration but for seed and ratio. */
-static void describe(const kds_plan *plan, int32_t trial, kds_text *out)
+static void add_objective(const kds_recipe *recipe, kds_text *out)
 {
-    kds_trial_spec spec;
-    int n_slots;
-    const kds_slot *slots = kds_slots(&n_slots);
-    int seed = kds_slot_find("seed"), ratio = kds_slot_find("imbalance_ratio");
-    kds_plan_spec(plan, trial, &spec);
-    for (int a = 0; a < plan->grid->n_axes; a++) {
-        const kds_axis *axis = &plan->grid->axes[a];
-        int i_slot = axis->slots[axis->n_slots - 1];
-        if (i_slot == seed || i_slot == ratio || !kds_slot_applies(i_slot, &spec)) {
-            continue;
-        }
-        const char *name = axis->n_slots == 1 ? slots[i_slot].name : axis->path;
-        const char *rest = strstr(name, "_objective"); /* "teacher robust" says it */
-        kds_text_addf(out, "%s%.*s ", out->size > 0 ? ", " : "", rest ? (int)(rest - name) : (int)strlen(name), name);
-        kds_slot_value_to_text(&slots[i_slot], kds_slot_get(&slots[i_slot], &spec), false, out);
+    kds_text_add(out, kds_slots(&(int){0})[kds_slot_find("student_objective")].choices[recipe->objective]);
+    if (recipe->objective == KDS_OBJECTIVE_TRADEOFF) {
+        kds_text_addf(out, " %g", recipe->tradeoff);
     }
 }
 
-/* The best student of each imbalance ratio. */
+/* "robust < balanced, temperature 4": a robust student of a balanced teacher; then what else varies, but for seed and ratio. */
+static void describe(const kds_plan *plan, int32_t trial, kds_text *out)
+{
+    static const char *const told[] = {
+        "seed", "imbalance_ratio", "teacher_objective", "student_objective", "teacher_tradeoff", "student_tradeoff"};
+    kds_trial_spec spec;
+    int n_slots;
+    const kds_slot *slots = kds_slots(&n_slots);
+    kds_plan_spec(plan, trial, &spec);
+    add_objective(&spec.student, out);
+    kds_text_add(out, " < ");
+    add_objective(&spec.teacher, out);
+    for (int a = 0; a < plan->grid->n_axes; a++) {
+        const kds_axis *axis = &plan->grid->axes[a];
+        int i_slot = axis->slots[axis->n_slots - 1];
+        bool is_told = !kds_slot_applies(i_slot, &spec);
+        for (size_t i = 0; i < sizeof told / sizeof told[0]; i++) {
+            is_told = is_told || strcmp(slots[i_slot].name, told[i]) == 0;
+        }
+        if (!is_told) {
+            kds_text_addf(out, ", %s ", axis->n_slots == 1 ? slots[i_slot].name : axis->path);
+            kds_slot_value_to_text(&slots[i_slot], kds_slot_get(&slots[i_slot], &spec), false, out);
+        }
+    }
+}
+
+/* The best student of each imbalance ratio and student's model. */
 static kds_status tell_best(const kds_setup *setup, kds_reader *reader, const uint8_t *states, kds_error *err)
 {
     kds_status status = KDS_OK;
@@ -72,6 +94,7 @@ static kds_status tell_best(const kds_setup *setup, kds_reader *reader, const ui
         const float *row = worst + (int64_t)i * n_per_trial + (int64_t)KDS_SELECT_BEST_WORST * KDS_N_SPLITS;
         configuration *one = &list[n_configurations++];
         *one = (configuration){.ratio = spec.data.imbalance_ratio,
+                               .model = kds_hash64(spec.student.model, strlen(spec.student.model), 0),
                                .trial = i,
                                .n_seeds = 1,
                                .validation_sum = (double)row[KDS_SPLIT_VALIDATION],
@@ -79,10 +102,10 @@ static kds_status tell_best(const kds_setup *setup, kds_reader *reader, const ui
         spec.seed = spec.teacher_seed = 0;
         one->id = kds_trial_id(&spec);
     }
-    qsort(list, (size_t)n_configurations, sizeof *list, by_ratio_then_id);
+    qsort(list, (size_t)n_configurations, sizeof *list, by_scenario_then_id);
     for (int i = 0; i < n_configurations; i++) { /* fold the seeds of one configuration into one entry */
         configuration *last = n_folded > 0 ? &list[n_folded - 1] : NULL;
-        if (last && last->id == list[i].id && last->ratio == list[i].ratio) {
+        if (last && last->id == list[i].id && same_scenario(last, &list[i])) {
             last->n_seeds++;
             last->validation_sum += list[i].validation_sum;
             last->test_sum += list[i].test_sum;
@@ -91,20 +114,20 @@ static kds_status tell_best(const kds_setup *setup, kds_reader *reader, const ui
         }
     }
     if (n_folded > 0) {
-        puts(
-            "best student for the worst class, by imbalance ratio (chosen on validation,\naccuracy on test, mean over n seeds):");
+        puts("best student for the worst class (chosen on validation; accuracy on test, mean\n"
+             "over n seeds; a < b: a taught by b):");
     }
     for (int start = 0; start < n_folded;) {
         int best = start, end = start;
-        for (; end < n_folded && list[end].ratio == list[start].ratio; end++) {
+        for (; end < n_folded && same_scenario(&list[end], &list[start]); end++) {
             if (list[end].validation_sum / list[end].n_seeds > list[best].validation_sum / list[best].n_seeds) {
                 best = end;
             }
         }
         kds_text words = {0};
         describe(plan, list[best].trial, &words);
-        printf("  ratio %-5g %.3f (n = %d)%s%s\n", list[best].ratio, list[best].test_sum / list[best].n_seeds,
-               list[best].n_seeds, words.size > 0 ? "  " : "", kds_text_string(&words));
+        printf("  ratio %-5g %5.1f %% (n = %d)  %s\n", list[best].ratio, 100 * list[best].test_sum / list[best].n_seeds,
+               list[best].n_seeds, kds_text_string(&words));
         kds_text_clear(&words);
         start = end;
     }

@@ -652,6 +652,10 @@ kds_status kds_store_prepare(const char *path, const kds_layout *layout, bool ov
     if (is_there && !S_ISREG(about.st_mode)) {
         KDS_FAIL(err, KDS_IO, "Choose another output with -o.", "'%s' is not a regular file", path);
     }
+    if (is_there && overwrite && !kds_hdf5_is_replaceable(target)) {
+        KDS_FAIL(err, KDS_FORMAT, "Remove it yourself, or choose another output with -o.",
+                 "'%s' is not a results file of kdsweep: --overwrite replaces nothing else", path);
+    }
     if (is_there && !overwrite) {
         KDS_TRY(take_over(target, layout, out, err));
     } else {

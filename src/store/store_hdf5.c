@@ -134,7 +134,7 @@ kds_status kds_hdf5_open(const char *path, unsigned flags, hid_t *file, kds_erro
     const size_t n_head = fread(head, 1, sizeof head, probe);
     fclose(probe);
     if (n_head != sizeof head || memcmp(head, "\x89HDF\r\n\x1a\n", sizeof head) != 0) {
-        KDS_FAIL(err, KDS_FORMAT, "Choose another output with -o, or replace this file with --overwrite.",
+        KDS_FAIL(err, KDS_FORMAT, "Results files end in .h5 as a rule; a sweep writes elsewhere with -o.",
                  "'%s' is not an HDF5 file", path);
     }
 
@@ -160,11 +160,38 @@ out:
     return status;
 }
 
+bool kds_hdf5_is_replaceable(const char *path)
+{
+    unsigned char head[8] = {0};
+    FILE *probe = fopen(path, "rb");
+    const size_t n_head = probe != NULL ? fread(head, 1, sizeof head, probe) : sizeof head;
+    if (probe != NULL) {
+        fclose(probe);
+    }
+    if (n_head == 0) {
+        return true; /* an empty file */
+    }
+    if (memcmp(head, "\x89HDF\r\n\x1a\n", sizeof head) != 0) {
+        return false;
+    }
+    const hid_t access = kds_hdf5_access();
+    const hid_t file = H5Fopen(path, H5F_ACC_RDONLY, access);
+    bool replaceable = true; /* HDF5 that no longer opens serves nobody */
+    if (file >= 0) {
+        replaceable = H5Aexists(file, "kdsweep_schema") > 0;
+        H5Fclose(file);
+    }
+    if (access >= 0) {
+        H5Pclose(access);
+    }
+    return replaceable;
+}
+
 kds_status kds_hdf5_check_schema(hid_t file, const char *path, kds_error *err)
 {
     int64_t version = 0;
     if (!kds_hdf5_get_int64(file, "kdsweep_schema", &version)) {
-        return kds_error_set(err, KDS_FORMAT, "Choose another output with -o, or replace this file with --overwrite.",
+        return kds_error_set(err, KDS_FORMAT, "Results files end in .h5 as a rule; a sweep writes elsewhere with -o.",
                              "'%s' is an HDF5 file, but not one of kdsweep: it has no attribute kdsweep_schema", path);
     }
     if (version != KDS_SCHEMA_VERSION) {

@@ -33,6 +33,9 @@ hid_t kds_hdf5_access(void);
  * kdsweep, of another schema version. */
 kds_status kds_hdf5_open(const char *path, unsigned flags, hid_t *file, kds_error *err);
 
+/* May --overwrite replace this file? Results files of any schema version, empty files, and HDF5 that no longer opens; never anything else. */
+bool kds_hdf5_is_replaceable(const char *path);
+
 /* Is this open HDF5 file a results file of this schema version? KDS_FORMAT. */
 kds_status kds_hdf5_check_schema(hid_t file, const char *path, kds_error *err);
 

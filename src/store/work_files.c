@@ -66,6 +66,25 @@ void kds_work_path(const char *output, char *path, size_t size)
     free(target);
 }
 
+void kds_work_sweep_up(const char *work)
+{
+    static const char *const FOLDERS[] = {"teachers", "checkpoints"};
+    for (size_t i = 0; i < sizeof FOLDERS / sizeof FOLDERS[0]; i++) {
+        kds_text path = {0};
+        kds_text_addf(&path, "%s/%s", work, FOLDERS[i]);
+        DIR *folder = opendir(kds_text_string(&path));
+        for (const struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
+            if (strstr(entry->d_name, ".tmp.") != NULL) { /* the temporary names of kds_file_write_atomic */
+                unlinkat(dirfd(folder), entry->d_name, 0);
+            }
+        }
+        if (folder != NULL) {
+            closedir(folder);
+        }
+        kds_text_clear(&path);
+    }
+}
+
 /* ---- teacher artifacts ----------------------------------------------------------------------------------------------- */
 
 uint64_t kds_artifact_key(uint64_t teacher_id, uint64_t split_fingerprint, const char *isa, const char *blas)

@@ -264,10 +264,9 @@ def test_checkpoint_of_a_teacher_that_is_trained_again_for_its_labels(kds, long)
 
 @needs_mpi
 def test_at_most_one_checkpoint_per_rank(kds, long, student_epochs):
-    arguments = [long, "--set", "seeds=[1,2,3,4]", "--set", f"student.train.epochs={student_epochs * 3 // 4}"]
+    arguments = [long, "--set", "seeds=[1,2,3,4]", "--set", f"student.train.epochs={student_epochs * 3 // 2}"]
     kds.run(*arguments, "-o", "whole.h5")
-    known = set()
-    for _ in range(2):
+    for _ in range(2):  # the second time they go on with what was interrupted, before anything new
         running = kds.start(*arguments, np=3)
         wait_until(lambda: "to train on 3 ranks" in running.stderr() or not running.is_running(), "the beginning")
         watch = StatusWatch(kds.folder / "long.h5")
@@ -277,8 +276,7 @@ def test_at_most_one_checkpoint_per_rank(kds, long, student_epochs):
         running.signal(signal.SIGUSR1, 1)
         running.wait().expect(STOPPED)
         now = set(checkpoints(kds.folder, "long"))
-        assert now and len(now - known) <= 3, f"3 ranks were stopped and left the checkpoints {now - known}"
-        known = now
+        assert now and len(now) <= 3, f"3 ranks were stopped and left the checkpoints {now}"
     kds.run(*arguments, np=2)
     assert_identical(kds.folder / "whole.h5", kds.folder / "long.h5")
     assert checkpoints(kds.folder, "long") == []

@@ -47,6 +47,14 @@ def empty(make):
 
 
 @pytest.fixture(scope="session")
+def tradeoff(make):
+    """Values of the tradeoff on both sides, and a standard student, whose tradeoff has no meaning."""
+    from shapes import SHAPES
+
+    return make("tradeoff", **SHAPES["tradeoff"])
+
+
+@pytest.fixture(scope="session")
 def report(make, tmp_path_factory):
     """report(shape) -> (results file, folder, text of index.html); each is written once."""
     from kdsweep_analysis import figures

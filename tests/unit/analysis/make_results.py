@@ -29,12 +29,23 @@ def expand(ratios, teachers, students, temperatures, seeds, baseline, extra):
     """Rows as dictionaries: teachers, then baselines, then students; teacher and baseline given by row number."""
     rows, index = [], {}
 
+    def meant(spec):  # a tradeoff has a value where the objective is one
+        return {
+            k: v
+            for k, v in spec.items()
+            if not k.endswith("_tradeoff") or spec[k.replace("_tradeoff", "_objective")] == "tradeoff"
+        }
+
     def add(role, **spec):
-        key = (role, *sorted(spec.items()))
+        spec = meant(spec)
+        key = key_of(role, spec)
         if key not in index:
             index[key] = len(rows)
             rows.append({"role": role, "teacher_trial": -1, "baseline_trial": -1, **spec})
         return index[key]
+
+    def key_of(role, spec):
+        return (role, *sorted(meant(spec).items()))
 
     extras = [dict(zip(extra, values)) for values in itertools.product(*extra.values())]
     grid = list(itertools.product(ratios, teachers, students, temperatures, extras, seeds))
@@ -53,11 +64,11 @@ def expand(ratios, teachers, students, temperatures, seeds, baseline, extra):
             "student", **common, teacher_objective=teacher, student_objective=student, temperature=t, **extra_values
         )
         rows[row]["teacher_trial"] = index[
-            ("teacher", *sorted({**common, "teacher_objective": teacher, **of("teacher", extra_values)}.items()))
+            key_of("teacher", {**common, "teacher_objective": teacher, **of("teacher", extra_values)})
         ]
         if baseline:
             rows[row]["baseline_trial"] = index[
-                ("baseline", *sorted({**common, "student_objective": student, **of("student", extra_values)}.items()))
+                key_of("baseline", {**common, "student_objective": student, **of("student", extra_values)})
             ]
     return rows
 

@@ -16,6 +16,14 @@ SHAPES = {
     "models": dict(
         ratios=(1.0, 10.0), seeds=(0, 1), temperatures=(1.0,), extra={"student_model": ("mlp:16", "mlp:64")}
     ),
+    "tradeoff": dict(
+        ratios=(1.0,),
+        seeds=(0, 1),
+        temperatures=(1.0,),
+        teachers=("tradeoff",),
+        students=("standard", "tradeoff"),
+        extra={"teacher_tradeoff": (10.0, 0.0, 0.5), "student_tradeoff": (10.0, 0.0, 0.5)},
+    ),
     "groups": dict(groups=("red", "green", "blue"), ratios=(1.0,), temperatures=(1.0,)),
     "two_classes": dict(n_classes=2, ratios=(1.0, 10.0), seeds=(0, 1), temperatures=(1.0,)),
     "hundred_classes": dict(

@@ -10,17 +10,20 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from kdsweep_analysis import Sweep, figures
+from kdsweep_analysis import Sweep, figures, frame
 from kdsweep_analysis.cli import main
 from kdsweep_analysis.report import (
     check_counts,
+    difference,
     headline_frame,
     mean_and_sd,
     percent,
     points,
+    short_difference,
     summary,
     write_report,
 )
+from kdsweep_analysis.stats import paired_difference
 from make_results import make_results
 from scipy import stats
 from shapes import ONE, SHAPES, parse
@@ -38,8 +41,7 @@ def test_every_number_of_the_headline_is_recomputed(report):
     table = next(e for e in page.iter("table") if e.get("id") == "headline")
     head = [e.text for e in table.find("thead").iter("th")]
     assert head == [
-        "method",
-        "chosen",
+        "method, and what was chosen for it",
         "n",
         "worst class",
         "worst 2",
@@ -69,19 +71,19 @@ def test_every_number_of_the_headline_is_recomputed(report):
             pick &= text_of["student_objective"] == words
         else:
             student, teacher = words.split(" from ")
-            t = float("".join(cells[1].itertext()).split("=")[1])
+            t = float("".join(cells[0].itertext()).split("=")[1])
             pick &= (text_of["student_objective"] == student) & (text_of["teacher_objective"] == teacher)
             pick &= number_of["temperature"] == t
         shown = ["".join(c.itertext()).strip() for c in cells]
-        assert int(shown[2].split("/")[0]) == pick.sum() >= 3
+        assert int(shown[1].split("/")[0]) == pick.sum() >= 3
         base = (number_of["imbalance_ratio"] == ratio) & (number_of["role"] == 2) & (number_of["status"] == 1)
         base &= text_of["student_objective"] == "standard"
-        for i, name in ((3, "worst_class_accuracy"), (4, "worst 2"), (5, "accuracy")):
+        for i, name in ((2, "worst_class_accuracy"), (3, "worst 2"), (4, "accuracy")):
             values = test[name][pick].astype(float)
             assert number(shown[i]) == pytest.approx(values.mean(), abs=0.000501)
             assert number(shown[i].split("±")[1]) == pytest.approx(values.std(ddof=1), abs=0.000501)
             assert float(cells[i].get("data-value")) == pytest.approx(values.mean(), rel=1e-6)
-        for i, name in ((6, "worst_class_accuracy"), (7, "accuracy")):
+        for i, name in ((5, "worst_class_accuracy"), (6, "accuracy")):
             if role == 0 or "reference" in tr.get("class"):
                 assert shown[i] == ""
                 continue
@@ -145,6 +147,22 @@ def test_failures_are_told(report):
     assert len(list(failed.find("tbody").iter("tr"))) == 3
 
 
+def test_the_best_of_a_half_finished_file_is_preliminary(tmp_path):
+    path = tmp_path / "a.h5"
+    options = dict(ratios=(1.0,), seeds=(0, 1, 2), temperatures=(1.0,))
+    rows = make_results(path, **options)
+    assert "preliminary, " not in write_report(path, tmp_path / "r").read_text()
+    make_results(path, missing=[i for i, r in enumerate(rows) if r["role"] == "student" and r["seed"]], **options)
+    page = parse(write_report(path, tmp_path / "r").read_text())
+    told = [e.text for e in page.iter() if "pending" in (e.get("class") or "").split()]
+    assert told == ["preliminary, 1 of 3 seeds"] * 2  # card and table
+    captions = ["".join(e.itertext()) for e in page.iter("figcaption")]
+    assert "Outlined: the best student by validation (preliminary, 1 of 3 seeds)." in captions[0]
+    out = io.StringIO()
+    summary(path, out=out)
+    assert out.getvalue().count("    preliminary, 1 of 3 seeds\n") == 1
+
+
 def test_what_the_file_says_is_escaped(tmp_path):
     path = tmp_path / "a.h5"
     make_results(path, failed=(3,), **ONE)
@@ -188,6 +206,18 @@ def test_numbers_as_text():
     assert points(0.0123) == "+1.2" and points(-0.0123) == "−1.2" and points(-0.0001) == "0.0" and points(np.nan) == "–"
 
 
+def test_a_difference_in_text_and_in_the_terminal():
+    one = paired_difference({0: 0.9}, {0: 0.165})
+    assert difference(one) == "+73.5 points (one pair, no interval)" and short_difference(one, 20) == "+73.5"
+    narrow = paired_difference([0.5, 0.52, 0.51], [0.4, 0.44, 0.4])
+    assert difference(narrow) == "+9.7 points [+5.9, +13.5]" and short_difference(narrow, 20) == "+9.7 [5.9, 13.5]"
+    wide = paired_difference([0.9, 0.1], [0.5, 0.4])
+    assert [short_difference(wide, width) for width in (21, 18, 15)] == [
+        "+5.0 [-439.7, 449.7]", "+5.0 [-440, 450]", "+5.0 [-100, 100]"
+    ]  # fmt: skip
+    assert short_difference(paired_difference([0.1, 0.1, 0.3], [0.1, 0.1, 0.3]), 20) == "0.0 [0.0, 0.0]"
+
+
 # ---- terminal and command line ---------------------------------------------------------------------------------------
 
 
@@ -199,6 +229,19 @@ def test_summary_fits_a_terminal(make, shape):
     assert max(map(len, lines)) <= 80, max(lines, key=len)
     assert "\033" not in out.getvalue() and "nan" not in out.getvalue()
     assert ("no trial is finished yet" in out.getvalue()) == (shape in ("empty", "all_failed"))
+
+
+def test_summary_never_cuts_an_interval(tmp_path):
+    path = tmp_path / "a.h5"
+    rows = make_results(path, ratios=(100.0,), seeds=(0, 1), temperatures=(1.0,))
+    with h5py.File(path, "r+") as f:  # students are better by everything, or by nothing
+        for i, row in enumerate(rows):
+            f["worst_class_accuracy"][i] = 1.0 if row["role"] == "student" and row["seed"] == 0 else 0.0
+    out = io.StringIO()
+    summary(path, out=out)
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80 and "…" not in out.getvalue()
+    assert sum(line.endswith("+50.0 [-585, 685]") for line in lines) == 4
 
 
 def test_summary_numbers(full):
@@ -238,6 +281,20 @@ def test_command_line(make, tmp_path):
     assert r.returncode == 0 and "trials: 15 done" in r.stdout
     r = run("-m", "kdsweep_analysis", "export", str(path), "-o", str(tmp_path / "x.csv"))
     assert r.returncode == 0 and len(pd.read_csv(tmp_path / "x.csv")) == 6 * len(rows)
+
+
+def test_export_has_no_more_digits_than_the_file(tmp_path):
+    path, table = tmp_path / "a.h5", tmp_path / "a.csv"
+    make_results(path, **ONE)
+    with h5py.File(path, "r+") as f:
+        f["accuracy"][:, 1, 1] = 0.85
+    assert main(["export", str(path), "-o", str(table)]) == 0
+    text = pd.read_csv(table, dtype=str)
+    chosen = (text["selection"] == "best_average") & (text["split"] == "test")
+    assert set(text["accuracy"][chosen]) == {"0.85"} and set(text["teacher_accuracy"][chosen].dropna()) == {"0.85"}
+    read = text["worst_class_accuracy"].astype("f4").to_numpy()  # and none is lost
+    assert (read == frame(path)["worst_class_accuracy"].to_numpy()).all()
+    assert frame(path)["accuracy"].dtype == np.float64
 
 
 @pytest.mark.parametrize("command", ["report", "summary", "export"])

@@ -59,6 +59,51 @@ def test_figures_of_a_shape(report, shape):
         assert "No trial is finished yet." in text and text.count("Not drawn: ") == len(figures.FIGURES)
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_captions_are_sentences(make, shape):
+    for item in figures.draw_all(Sweep(make(shape, **SHAPES[shape])[0])):
+        if isinstance(item, figures.Drawn):
+            assert item.caption.endswith((".", ").")) and "  " not in item.caption
+            sentences = item.caption.replace(" %.", " %").split(". ")
+            assert all(s[0].isupper() or s[0].isdigit() for s in sentences), item.caption
+            assert item.caption.count("no spread") + item.caption.count("standard deviation") <= 1 or (
+                "Bars:" in item.caption
+            )
+            assert not re.search(r"\bt chosen|[^.\d]0\.0 (seconds|hours)|-0\.0", item.caption)
+
+
+def test_matrix_shows_only_what_is_there(tradeoff, half):
+    sweep = Sweep(tradeoff[0])
+    (drawn,) = figures.matrices(sweep)
+    worst = drawn.figure.axes[0]
+    assert [t.get_text() for t in worst.get_yticklabels()] == [
+        "teacher alone", "standard", "tradeoff 0", "tradeoff 0.5", "tradeoff 10"
+    ]  # fmt: skip
+    assert [t.get_text() for t in worst.get_xticklabels()] == ["no teacher", "tradeoff 0", "tradeoff 0.5", "tradeoff 10"]
+    sweep = Sweep(half[0])
+    (drawn,) = figures.matrices(sweep)
+    shown = {t.get_text() for t in drawn.figure.axes[0].get_yticklabels()} - {"teacher alone"}
+    done = [c for c in sweep.configurations if c.n and c.role != "teacher"]
+    assert shown == {c.student_objective for c in done}
+
+
+def test_bars_end_where_accuracies_do():
+    low, high = figures._bars([20.0, 95.0, 50.0, 100.0], [30.0, 10.0, 5.0, float("nan")])
+    assert low.tolist() == [20.0, 10.0, 5.0, 0.0] and high.tolist() == [30.0, 5.0, 5.0, 0.0]
+    assert figures._bars([50.0], [float("nan")]) is None
+
+
+def test_legends_show_every_configuration_and_only_what_is_drawn(make):
+    sweep = Sweep(make("learning_rates", **SHAPES["learning_rates"])[0])
+    drawn = figures.per_class(sweep)[0]
+    labels = [t.get_text() for t in drawn.figure.legends[0].get_texts()]
+    assert all(("student lr = " in label) != label.startswith("teacher") for label in labels), labels
+    for shape in ("full", "one_trial"):
+        (drawn,) = figures.scatter(Sweep(make(shape, **SHAPES[shape])[0]))
+        labels = [t.get_text() for t in drawn.figure.legends[0].get_texts()]
+        assert any("Pareto" in label for label in labels) == ("grey band" in drawn.caption) == (shape == "full")
+
+
 def test_notes_say_what_is_special(report):
     assert "there is no spread" in report("one_seed")[2] and "no interval" in report("one_seed")[2]
     assert "Further axes" in report("learning_rates")[2] and "Further axes" not in report("full")[2]

@@ -120,6 +120,46 @@ def test_standard_distillation_is_the_reference_without_baselines(make):
     assert all(r.versus_worst is not None for r in rows if r.configuration.role == "student" and not r.is_reference)
 
 
+def test_the_reference_is_told_in_whole_words(make):
+    text = Sweep(make("no_baseline", baseline=False, ratios=(100.0,))[0]).reference_text()
+    assert text.endswith(": there is no standard student without a teacher")
+
+
+def test_values_of_a_tradeoff_are_objectives(tradeoff):
+    sweep = Sweep(tradeoff[0])
+    names = ["tradeoff 0", "tradeoff 0.5", "tradeoff 10"]
+    assert sweep.objectives("student", "teacher") == sweep.objectives("teacher", "teacher") == names
+    assert sweep.objectives("student") == sweep.objectives("baseline") == ["standard", *names]
+    assert all(sweep.tuned_columns(role) == [] for role in ("teacher", "student", "baseline"))
+    for teacher in names:
+        for student in ("standard", *names):
+            (c,) = sweep.select("student", teacher=teacher, student=student)
+            assert c.n == 2 and c.tuned_text() == ""
+    methods = [r.method for r in sweep.headline()]
+    assert methods[:3] == [f"teacher alone, {name}" for name in names]
+    with h5py.File(tradeoff[0]) as f:
+        at = (f["teacher_tradeoff"][...] == 0.5) & (f["student_tradeoff"][...] == 10.0)
+        expected = f["worst_class_accuracy"][...][at, 2, 1].astype(float).mean()
+    assert sweep.select(teacher="tradeoff 0.5", student="tradeoff 10")[0].mean("worst") == pytest.approx(expected)
+
+
+def test_one_value_of_a_tradeoff_is_not_told(make):
+    path, _ = make("one_tradeoff", teachers=("tradeoff",), ratios=(1.0,), seeds=(0,), extra={"teacher_tradeoff": (0.5,)})
+    assert Sweep(path).objectives("student", "teacher") == ["tradeoff"]
+
+
+def test_preliminary_is_what_still_misses_seeds(tmp_path):
+    path = tmp_path / "a.h5"
+    rows = make_results(path, ratios=(1.0,), teachers=("standard",), students=("standard",), temperatures=(1.0,))
+    first = next(i for i, r in enumerate(rows) if r["role"] == "student")
+    with h5py.File(path, "r+") as f:
+        f["status"][first] = 3  # failed: nothing more will come
+    assert Sweep(path).select("student")[0].preliminary == ""
+    with h5py.File(path, "r+") as f:
+        f["status"][first + 1] = 0
+    assert Sweep(path).select("student")[0].preliminary == "preliminary, 3 of 5 seeds"
+
+
 def test_nothing_to_compare_with(make):
     sweep = Sweep(make("robust_only", baseline=False, teachers=("robust",), students=("robust",), ratios=(1.0,))[0])
     assert sweep.reference_text() == ""

@@ -329,9 +329,9 @@ static void strange_files_are_refused(void **state)
     sample *made = sample_new(&grid);
 
     write_bytes(path, "epoch,accuracy\n1,0.5\n", 21);
-    expect_refusal(path, &made->layout, KDS_FORMAT, "is not an HDF5 file", "--overwrite");
+    expect_refusal(path, &made->layout, KDS_FORMAT, "is not an HDF5 file", "-o");
     write_bytes(path, "", 0);
-    expect_refusal(path, &made->layout, KDS_FORMAT, "is not an HDF5 file", "--overwrite");
+    expect_refusal(path, &made->layout, KDS_FORMAT, "is not an HDF5 file", "-o");
     kds_reader *reader = NULL;
     assert_int_equal(kds_reader_open(path, &reader, NULL), KDS_FORMAT);
     remove(path);
