@@ -1,6 +1,6 @@
 """The demo grid by kdsweep and by the mpi4py + PyTorch script that a user would otherwise write (peer_sweep.py): wall time, core-seconds.
 
-    python demo_against_peer.py KDSWEEP MPIRUN DEMO_CFG [--epochs 5] [--rounds 3] [--ranks 2]
+    python demo_against_peer.py KDSWEEP MPIRUN DEMO_CFG [--epochs 3] [--rounds 3] [--ranks 2]
 
 Alternating rounds in one run, medians, ratios. Core-seconds are user + system time of all processes, with start-up.
 """
@@ -30,7 +30,7 @@ def main():
     parser.add_argument("mpirun")
     parser.add_argument("grid")
     parser.add_argument("--data", default="/usr/share/datasets/fashion-mnist")
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--ranks", type=int, default=2)
     options = parser.parse_args()

@@ -33,7 +33,7 @@ choose_generator
 bench_venv
 python=build/bench-venv/bin/python
 mpirun=$(sed -n 's/^MPIEXEC_EXECUTABLE:FILEPATH=//p' build/release/CMakeCache.txt)
-echo "machine: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores"
+echo "machine: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $n_cores cores"
 build/release/kdsweep --version
 echo
 
