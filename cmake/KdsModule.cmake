@@ -12,7 +12,8 @@
 #   *_mpi.c *_mpi_*.c                       only with KDSWEEP_MPI; *_serial.c only without
 #   *_mpio.c                                only with KDSWEEP_PARALLEL_HDF5; *_mpio_serial.c only without
 #
-# Kernels for one instruction set, *_avx2.c and *_avx512.c, are compiled with exactly the flags that the selector checks.
+# Kernels for one instruction set, *_avx2.c, *_avx512.c and *_neon.c, are compiled with exactly the flags that the selector checks
+# (AArch64 always has NEON and needs none).
 # The table of modules is written to <build>/modules.json, where tests/lint reads it: there is no second list.
 
 include(CheckCCompilerFlag)
@@ -47,6 +48,7 @@ set(KDSWEEP_AVX2_FLAGS -mavx2 -mfma)
 set(KDSWEEP_AVX512_FLAGS -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx2 -mfma)
 set(KDSWEEP_HAVE_AVX2 OFF)
 set(KDSWEEP_HAVE_AVX512 OFF)
+set(KDSWEEP_HAVE_NEON OFF)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64)$")
   foreach(isa AVX2 AVX512)
     string(REPLACE ";" " " CMAKE_REQUIRED_FLAGS "${KDSWEEP_${isa}_FLAGS}")
@@ -54,6 +56,8 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64)$")
     unset(CMAKE_REQUIRED_FLAGS)
     set(KDSWEEP_HAVE_${isa} ${KDSWEEP_COMPILER_KNOWS_${isa}})
   endforeach()
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64|ARM64)$")
+  set(KDSWEEP_HAVE_NEON ON)
 endif()
 
 # The sources of src/<name> that belong to this configuration.
@@ -87,6 +91,10 @@ function(kds_sources out folder)
         set_source_files_properties("${source}" PROPERTIES COMPILE_OPTIONS "${KDSWEEP_AVX512_FLAGS}")
         list(APPEND chosen "${source}")
       endif()
+    elseif(file_name MATCHES "_neon\\.c$")
+      if(KDSWEEP_HAVE_NEON)
+        list(APPEND chosen "${source}")
+      endif()
     else()
       list(APPEND chosen "${source}")
     endif()
@@ -116,7 +124,8 @@ function(kds_module name)
     target_link_libraries(kds_${name} PUBLIC kds_options ${used_targets} PRIVATE ${libs})
     if(name STREQUAL "kernels")
       target_compile_definitions(kds_kernels PRIVATE
-        KDSWEEP_HAVE_AVX2=$<BOOL:${KDSWEEP_HAVE_AVX2}> KDSWEEP_HAVE_AVX512=$<BOOL:${KDSWEEP_HAVE_AVX512}>)
+        KDSWEEP_HAVE_AVX2=$<BOOL:${KDSWEEP_HAVE_AVX2}> KDSWEEP_HAVE_AVX512=$<BOOL:${KDSWEEP_HAVE_AVX512}>
+        KDSWEEP_HAVE_NEON=$<BOOL:${KDSWEEP_HAVE_NEON}>)
     endif()
   else()
     add_library(kds_${name} INTERFACE)

@@ -2,8 +2,9 @@
  * The scalar table: the meaning of every kernel, and the reference of the tests.
  *
  * "Scalar" names the programming model, not the code: the loops are written so that a compiler vectorises them for the base
- * instruction set. Sums run in a fixed order in double, and the file is compiled without contraction, so the bits are the same
- * wherever this table runs.
+ * instruction set. Sums run in one fixed order (those of losses and over the pixels of maps in double; products and windows of pools in
+ * float), and they are compiled without contraction, so their bits are the same wherever this table runs. Large products are
+ * OpenBLAS's (product_scalar.c) and have its bits.
  */
 #include <math.h>
 #include <string.h>
@@ -42,11 +43,11 @@ static inline float exp_nonpositive(float x)
 }
 
 static void gather_u8(int32_t n_rows, int32_t n_features, const int32_t *rows, const uint8_t *x, const float *scale,
-                      const float *shift, float *out)
+                      const float *shift, int64_t pitch, float *out)
 {
     for (int32_t i = 0; i < n_rows; i++) {
         const uint8_t *from = x + (size_t)rows[i] * (size_t)n_features;
-        float *to = out + (size_t)i * (size_t)n_features;
+        float *to = out + i * pitch;
         for (int32_t j = 0; j < n_features; j++) {
             to[j] = (float)from[j] * scale[j] + shift[j];
         }
@@ -54,56 +55,13 @@ static void gather_u8(int32_t n_rows, int32_t n_features, const int32_t *rows, c
 }
 
 static void gather_f32(int32_t n_rows, int32_t n_features, const int32_t *rows, const float *x, const float *scale,
-                       const float *shift, float *out)
+                       const float *shift, int64_t pitch, float *out)
 {
     for (int32_t i = 0; i < n_rows; i++) {
         const float *from = x + (size_t)rows[i] * (size_t)n_features;
-        float *to = out + (size_t)i * (size_t)n_features;
+        float *to = out + i * pitch;
         for (int32_t j = 0; j < n_features; j++) {
             to[j] = from[j] * scale[j] + shift[j];
-        }
-    }
-}
-
-static void bias_activation(int32_t n_rows, int32_t n_columns, const float *bias, int relu, float *y)
-{
-    for (int32_t i = 0; i < n_rows; i++) {
-        float *row = y + (size_t)i * (size_t)n_columns;
-        if (relu) {
-            for (int32_t j = 0; j < n_columns; j++) {
-                float z = row[j] + bias[j];
-                row[j] = z < 0.0f ? 0.0f : z; /* a NaN is not below 0: it stays */
-            }
-        } else {
-            for (int32_t j = 0; j < n_columns; j++) {
-                row[j] += bias[j];
-            }
-        }
-    }
-}
-
-enum { COLUMN_BLOCK = 64 }; /* double sums of one block of columns: 512 bytes, kept in registers and L1 */
-
-static void bias_activation_backward(int32_t n_rows, int32_t n_columns, const float *y, float *dy, float *bias_gradient)
-{
-    for (int32_t j0 = 0; j0 < n_columns; j0 += COLUMN_BLOCK) {
-        int32_t width = n_columns - j0 < COLUMN_BLOCK ? n_columns - j0 : COLUMN_BLOCK;
-        double sum[COLUMN_BLOCK] = {0};
-        for (int32_t i = 0; i < n_rows; i++) {
-            size_t start = (size_t)i * (size_t)n_columns + (size_t)j0;
-            float *d = dy + start;
-            if (y) {
-                const float *a = y + start;
-                for (int32_t j = 0; j < width; j++) {
-                    d[j] = a[j] > 0.0f ? d[j] : 0.0f;
-                }
-            }
-            for (int32_t j = 0; j < width; j++) {
-                sum[j] += (double)d[j];
-            }
-        }
-        for (int32_t j = 0; j < width; j++) {
-            bias_gradient[j0 + j] = (float)sum[j];
         }
     }
 }
@@ -188,10 +146,10 @@ static double softmax_gradient(int32_t n_rows, int32_t n_classes, const float *l
     return total / (double)n_rows;
 }
 
-static void sgd_step(int64_t n, float lr, float momentum, int nesterov, float weight_decay, const float *gradient,
-                     float *velocity, float *w)
+void kds_scalar_sgd_step(int64_t n, const kds_sgd *sgd, const float *gradient, float *velocity, float *w)
 {
-    if (nesterov) {
+    const float lr = sgd->lr, momentum = sgd->momentum, weight_decay = sgd->weight_decay;
+    if (sgd->nesterov) {
         for (int64_t i = 0; i < n; i++) {
             float g = gradient[i] + weight_decay * w[i];
             float v = momentum * velocity[i] + g;
@@ -208,16 +166,154 @@ static void sgd_step(int64_t n, float lr, float momentum, int nesterov, float we
     }
 }
 
+/* ---- maps ---------------------------------------------------------------------------------------------------------- */
+
+static void affine(int64_t n_pixels, int32_t n_columns, const float *y, const float *scale, const float *shift,
+                   const float *other, const float *other_scale, int relu, int64_t out_pixel, int32_t n_written,
+                   float *out)
+{
+    for (int64_t p = 0; p < n_pixels; p++) {
+        const int64_t start = p * n_columns;
+        for (int32_t j = 0; j < n_written; j++) {
+            float z = y[start + j] * scale[j] + shift[j];
+            if (other) {
+                z += other_scale ? other[start + j] * other_scale[j] : other[start + j];
+            }
+            out[p * out_pixel + j] = relu && z < 0.0f ? 0.0f : z;
+        }
+    }
+}
+
+static void moments(int64_t n_pixels, int32_t n_columns, const float *y, const float *center, double *sum,
+                    double *square)
+{
+    for (int64_t p = 0; p < n_pixels; p++, y += n_columns) {
+        for (int32_t j = 0; j < n_columns; j++) {
+            const double d = (double)(y[j] - center[j]);
+            sum[j] += d;
+            square[j] += d * d;
+        }
+    }
+}
+
+static void gate(int64_t n_pixels, int32_t n_columns, const float *d, const float *add, const float *z, const float *y,
+                 const float *scale, const float *shift, const float *center, float *out, double *sum, double *product)
+{
+    for (int64_t p = 0; p < n_pixels; p++) {
+        for (int32_t j = 0; j < n_columns; j++) {
+            const int64_t at = p * n_columns + j;
+            float passed = add ? d[at] + add[at] : d[at];
+            if (z) {
+                passed = z[at] > 0.0f ? passed : 0.0f;
+            } else if (scale) {
+                passed = y[at] * scale[j] + shift[j] > 0.0f ? passed : 0.0f;
+            }
+            out[at] = passed;
+            if (sum) {
+                sum[j] += (double)passed;
+            }
+            if (product) {
+                product[j] += (double)passed * (double)(y[at] - center[j]);
+            }
+        }
+    }
+}
+
+/* A NaN is larger than every number, but not than another NaN. */
+static inline int is_larger(float a, float b)
+{
+    return a > b || (a != a && b == b);
+}
+
+static void max_pool(int32_t height, int32_t width, int32_t n_columns, int32_t size, const float *in, float *out)
+{
+    const int64_t row = (int64_t)width * n_columns;
+    for (int32_t r = 0; r < height / size; r++) {
+        for (int32_t c = 0; c < width / size; c++, out += n_columns) {
+            const float *window = in + r * size * row + (int64_t)c * size * n_columns;
+            for (int32_t j = 0; j < n_columns; j++) {
+                float largest = window[j];
+                for (int32_t i = 1; i < size * size; i++) {
+                    const float x = window[i / size * row + i % size * n_columns + j];
+                    largest = is_larger(x, largest) ? x : largest;
+                }
+                out[j] = largest;
+            }
+        }
+    }
+}
+
+static void max_pool_backward(int32_t height, int32_t width, int32_t n_columns, int32_t size, const float *in,
+                              const float *d_out, float *d_in)
+{
+    const int64_t row = (int64_t)width * n_columns;
+    memset(d_in, 0, (size_t)height * (size_t)row * sizeof *d_in);
+    for (int32_t r = 0; r < height / size; r++) {
+        for (int32_t c = 0; c < width / size; c++, d_out += n_columns) {
+            const int64_t start = r * size * row + (int64_t)c * size * n_columns;
+            for (int32_t j = 0; j < n_columns; j++) {
+                int64_t first = start + j;
+                for (int32_t i = 1; i < size * size; i++) {
+                    const int64_t at = start + i / size * row + i % size * n_columns + j;
+                    first = is_larger(in[at], in[first]) ? at : first;
+                }
+                d_in[first] = d_out[j];
+            }
+        }
+    }
+}
+
+static void average_pool(int32_t height, int32_t width, int32_t n_columns, int32_t size, const float *in, float *out)
+{
+    const int64_t row = (int64_t)width * n_columns;
+    const float share = 1.0f / (float)(size * size);
+    for (int32_t r = 0; r < height / size; r++) {
+        for (int32_t c = 0; c < width / size; c++, out += n_columns) {
+            const float *window = in + r * size * row + (int64_t)c * size * n_columns;
+            for (int32_t j = 0; j < n_columns; j++) {
+                float sum = 0;
+                for (int32_t i = 0; i < size * size; i++) {
+                    sum += window[i / size * row + i % size * n_columns + j];
+                }
+                out[j] = sum * share;
+            }
+        }
+    }
+}
+
+static void average_pool_backward(int32_t height, int32_t width, int32_t n_columns, int32_t size, const float *d_out,
+                                  float *d_in)
+{
+    const int32_t n_rows = height / size, n_windows = width / size;
+    const float share = 1.0f / (float)(size * size);
+    for (int32_t r = 0; r < height; r++) {
+        for (int32_t c = 0; c < width; c++, d_in += n_columns) {
+            const int inside = r / size < n_rows && c / size < n_windows;
+            const float *from = d_out + ((int64_t)(r / size) * n_windows + c / size) * n_columns;
+            for (int32_t j = 0; j < n_columns; j++) {
+                d_in[j] = inside ? from[j] * share : 0.0f;
+            }
+        }
+    }
+}
+
 void kds_kernels_fill_scalar(kds_kernels *out)
 {
     *out = (kds_kernels){
         .isa = KDS_ISA_SCALAR,
         .gather_u8 = gather_u8,
         .gather_f32 = gather_f32,
-        .bias_activation = bias_activation,
-        .bias_activation_backward = bias_activation_backward,
         .softmax_gradient = softmax_gradient,
         .softmax = softmax,
-        .sgd_step = sgd_step,
+        .sgd_step = kds_scalar_sgd_step,
+        .affine = affine,
+        .moments = moments,
+        .gate = gate,
+        .max_pool = max_pool,
+        .max_pool_backward = max_pool_backward,
+        .average_pool = average_pool,
+        .average_pool_backward = average_pool_backward,
     };
+    kds_kernels_fill_scalar_products(out);
+    kds_kernels_fill_scalar_winograd(out);
 }

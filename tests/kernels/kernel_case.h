@@ -81,6 +81,16 @@ static inline void area_check(const area *a)
     }
 }
 
+/* The place of a float that no kernel may write is as it was. */
+static inline void assert_untouched(const float *p)
+{
+    unsigned char bytes[sizeof *p];
+    memcpy(bytes, p, sizeof bytes);
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        assert_int_equal(bytes[i], UNTOUCHED);
+    }
+}
+
 /* ---- numbers ----------------------------------------------------------------------------------------------------- */
 
 static inline float random_normal(kds_rng *rng)
@@ -101,6 +111,21 @@ static const float nasty[] = {NAN,       -NAN,     INFINITY,  -INFINITY,  0.0f, 
                               FLT_MIN,   -FLT_MIN, 0x1p-149f, -0x1p-149f, 1.0f,    -1.0f,  1e30f,   -1e30f,
                               0x1p-130f, 88.7f,    -87.0f,    -87.4f,     -103.9f, 3.4e38f};
 enum { N_NASTY = sizeof nasty / sizeof nasty[0] };
+
+/* Fillings of a buffer: the tolerances hold for all, but sums of the last two may overflow. */
+typedef enum filling { ORDINARY, ANY, NASTY, N_FILLINGS } filling;
+
+static inline float random_number(kds_rng *rng, filling how)
+{
+    switch (how) {
+    case ANY:
+        return random_any(rng);
+    case NASTY:
+        return nasty[kds_rng_below(rng, N_NASTY)];
+    default:
+        return random_normal(rng);
+    }
+}
 
 /* Equal as numbers, or both NaN. */
 static inline int same(float a, float b)

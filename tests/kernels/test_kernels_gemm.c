@@ -33,7 +33,8 @@ static void check(shape s, int transpose_a, int transpose_b, float beta, place w
     for (size_t i = 0; i < m * n; i++) {
         before[i] = c[i] = beta == 0.0f ? NAN : random_normal(&rng); /* beta = 0: what was there does not count */
     }
-    kds_gemm(transpose_a, transpose_b, s.m, s.n, s.k, a, b, beta, c);
+    kds_gemm(transpose_a, transpose_b, s.m, s.n, s.k, a, transpose_a ? s.m : s.k, b, transpose_b ? s.k : s.n, beta, c,
+             s.n);
     area_check(&areas[2]);
     for (int32_t i = 0; i < s.m; i++) {
         for (int32_t j = 0; j < s.n; j++) {

@@ -76,11 +76,23 @@ static void complete_level(const kds_kernels *k)
 {
     assert_non_null(k->gather_u8);
     assert_non_null(k->gather_f32);
-    assert_non_null(k->bias_activation);
-    assert_non_null(k->bias_activation_backward);
     assert_non_null(k->softmax_gradient);
     assert_non_null(k->softmax);
     assert_non_null(k->sgd_step);
+    assert_non_null(k->product);
+    assert_non_null(k->product_weights);
+    assert_non_null(k->product_step);
+    assert_non_null(k->transpose);
+    assert_non_null(k->winograd_in);
+    assert_non_null(k->winograd_gradient);
+    assert_non_null(k->winograd_out);
+    assert_non_null(k->affine);
+    assert_non_null(k->moments);
+    assert_non_null(k->gate);
+    assert_non_null(k->max_pool);
+    assert_non_null(k->max_pool_backward);
+    assert_non_null(k->average_pool);
+    assert_non_null(k->average_pool_backward);
 }
 
 static void complete(void **state)
@@ -95,6 +107,7 @@ static void names(void **state)
     assert_string_equal(kds_isa_name(KDS_ISA_SCALAR), "scalar");
     assert_string_equal(kds_isa_name(KDS_ISA_AVX2), "avx2");
     assert_string_equal(kds_isa_name(KDS_ISA_AVX512), "avx512");
+    assert_string_equal(kds_isa_name(KDS_ISA_NEON), "neon");
     assert_string_equal(kds_isa_name(KDS_N_ISAS), "unknown");
     kds_kernels k;
     assert_int_equal(kds_kernels_level(KDS_N_ISAS, &k, NULL), KDS_UNSUPPORTED);

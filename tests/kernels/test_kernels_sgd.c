@@ -8,19 +8,9 @@
  */
 #include "kernel_case.h"
 
-static float number(kds_rng *rng, int how)
+static void check_one(kds_sgd c, double gradient, double v_0, double w_0, float v_got, float w_got)
 {
-    return how == 0 ? random_normal(rng) : how == 1 ? random_any(rng) : nasty[kds_rng_below(rng, N_NASTY)];
-}
-
-typedef struct constants {
-    float lr, momentum, decay;
-    int nesterov;
-} constants;
-
-static void check_one(constants c, double gradient, double v_0, double w_0, float v_got, float w_got)
-{
-    const double u = UNIT_ROUNDOFF, lr = (double)c.lr, momentum = (double)c.momentum, decay = (double)c.decay;
+    const double u = UNIT_ROUNDOFF, lr = (double)c.lr, momentum = (double)c.momentum, decay = (double)c.weight_decay;
     double g = gradient + decay * w_0, v = momentum * v_0 + g, s = c.nesterov ? g + momentum * v : v, w = w_0 - lr * s;
     double largest = fmax(fmax(fmax(fabs(g), fabs(v)), fmax(fabs(s), fabs(w))),
                           fmax(fabs(decay * w_0), fabs(momentum * v_0)));
@@ -43,26 +33,26 @@ static void check_one(constants c, double gradient, double v_0, double w_0, floa
 
 static void sgd_level(const kds_kernels *k)
 {
-    static const constants sets[] = {{0.1f, 0.9f, 1e-4f, 1}, {0.1f, 0.9f, 1e-4f, 0}, {0.5f, 0.0f, 0.0f, 0},
-                                     {1.0f, 0.0f, 0.1f, 1},  {0.0f, 0.9f, 0.1f, 1},  {3.0f, 0.99f, 0.0f, 0}};
+    static const kds_sgd sets[] = {{0.1f, 0.9f, 1e-4f, 1}, {0.1f, 0.9f, 1e-4f, 0}, {0.5f, 0.0f, 0.0f, 0},
+                                   {1.0f, 0.0f, 0.1f, 1},  {0.0f, 0.9f, 0.1f, 1},  {3.0f, 0.99f, 0.0f, 0}};
     enum { N_SETS = sizeof sets / sizeof sets[0] };
     area g_area = area_make(8192), v_area = area_make(8192), w_area = area_make(8192);
     static float v_before[MAX_LENGTH], w_before[MAX_LENGTH];
     kds_rng rng = kds_rng_make(4, KDS_RNG_GENERATE, 0);
     for (int i_case = 0; i_case < N_LENGTHS * N_SETS * 6; i_case++) {
         int32_t n = lengths[i_case / (N_SETS * 6)];
-        constants c = sets[i_case / 6 % N_SETS];
+        kds_sgd c = sets[i_case / 6 % N_SETS];
         int how = i_case % 3;
         place where = (place)(i_case / 3 % 2);
         size_t size = (size_t)n * sizeof(float);
         float *g = area_place(&g_area, size, where), *v = area_place(&v_area, size, where),
               *w = area_place(&w_area, size, where);
         for (int32_t i = 0; i < n; i++) {
-            g[i] = number(&rng, how);
-            v_before[i] = v[i] = number(&rng, how);
-            w_before[i] = w[i] = number(&rng, how);
+            g[i] = random_number(&rng, (filling)how);
+            v_before[i] = v[i] = random_number(&rng, (filling)how);
+            w_before[i] = w[i] = random_number(&rng, (filling)how);
         }
-        k->sgd_step(n, c.lr, c.momentum, c.nesterov, c.decay, g, v, w);
+        k->sgd_step(n, &c, g, v, w);
         area_check(&v_area);
         area_check(&w_area);
         for (int32_t i = 0; i < n; i++) {

@@ -262,9 +262,11 @@ static void gradient_case(const kds_kernels *k, kds_rng *rng, int i_case, area *
                 size_t c = (size_t)i * columns + j;
                 long double q = reference.p[j] * mass;
                 wanted[c] += factor * (q - (long double)p[j]);
+                /* Huge logits swallow their offsets (in a long double of 113 bits they do not): any probability is right. */
+                double q_error = reference.relative <= 0.5 ? reference.relative * (double)q : (double)mass;
                 /* factor: 2 roundings; q mass: 1 and that of mass; the difference and the product: 1 each; adding to the other term: 1 */
-                allowed[c] += (double)factor * ((fmin(reference.relative, 2.0) + 8 * UNIT_ROUNDOFF) * (double)q +
-                                                6 * UNIT_ROUNDOFF * (double)p[j]);
+                allowed[c] += (double)factor *
+                              (q_error + 8 * UNIT_ROUNDOFF * (double)q + 6 * UNIT_ROUNDOFF * (double)p[j]);
             }
         }
     }
