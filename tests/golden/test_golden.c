@@ -140,10 +140,19 @@ typedef struct errors {
     double parameters, change, losses, multipliers;
 } errors;
 
+static const float *forward(kds_net *net, const float *x, int32_t n_rows, kds_net_use use)
+{
+    for (int32_t i = 0; i < n_rows; i++) {
+        memcpy(kds_net_input(net) + i * kds_net_input_pitch(net), x + i * N_FEATURES, N_FEATURES * sizeof *x);
+    }
+    return kds_net_forward(net, n_rows, use);
+}
+
 static void run_case(const inputs *in, const golden *g, errors *worst)
 {
     static const char *const objectives[] = {"standard", "balanced", "robust", "tradeoff"};
-    kds_recipe recipe = {.tradeoff = number(g, "tradeoff"),
+    kds_recipe recipe = {.model = "mlp:16-12",
+                         .tradeoff = number(g, "tradeoff"),
                          .momentum = number(g, "momentum"),
                          .nesterov = (int32_t)number(g, "nesterov"),
                          .weight_decay = number(g, "weight_decay"),
@@ -163,58 +172,62 @@ static void run_case(const inputs *in, const golden *g, errors *worst)
     bool has_teacher = number(g, "teacher") > 0;
 
     kds_kernels kernels;
-    kds_model model;
-    kds_net net;
+    static kds_model model;
+    const kds_data_shape shape = {.n_features = N_FEATURES, .n_classes = M};
     kds_loss loss;
     kds_error err = KDS_ERROR_INIT;
     kds_arena arena = kds_arena_measure();
     KDS_TEST_OK(kds_kernels_select(&kernels, &err), &err);
-    KDS_TEST_OK(kds_model_make("mlp:16-12", N_FEATURES, M, &model, &err), &err);
+    KDS_TEST_OK(kds_model_make(&recipe, &shape, &model, &err), &err);
     assert_int_equal(model.n_parameters, N_PARAMETERS);
-    kds_net_take(&net, &model, &kernels, N_VALIDATION, &arena);
+    kds_net_take(&model, &kernels, N_VALIDATION, KDS_NET_DIFFERENTIATES, &arena);
     kds_loss_take(&loss, M, N_VALIDATION, &arena);
     KDS_TEST_OK(kds_arena_init(&arena, arena.used, &err), &err);
-    kds_net_take(&net, &model, &kernels, N_VALIDATION, &arena);
+    kds_net *net = kds_net_take(&model, &kernels, N_VALIDATION, KDS_NET_DIFFERENTIATES, &arena);
     kds_loss_take(&loss, M, N_VALIDATION, &arena);
 
     double prior[M] = {0};
     for (int i = 0; i < N_TRAIN; i++) {
         prior[in->label[i]] += 1.0 / N_TRAIN;
     }
-    kds_net_init(&net, 0, 0);
-    memcpy(net.parameters, in->parameters, sizeof in->parameters);
+    kds_net_init(net, 0, 0);
+    kds_net_set_values(net, in->parameters);
     kds_loss_init(&loss, &kernels, &recipe, has_teacher ? &distill : NULL, prior, in->teacher, N_TRAIN);
 
     double losses[N_STEPS], multipliers[N_STEPS * M], wanted_losses[N_STEPS], wanted_multipliers[N_STEPS * M];
     for (int step = 0; step < N_STEPS; step++) {
         if (loss.rule->has_multipliers && step % UPDATE_EVERY == 0) {
             kds_loss_update_begin(&loss);
-            const float *logits = kds_net_forward(&net, in->validation_x, N_VALIDATION);
+            const float *logits = forward(net, in->validation_x, N_VALIDATION, KDS_NET_EVALUATES);
             kds_loss_update_add(&loss, N_VALIDATION, logits, in->validation_label, in->validation_teacher);
             kds_loss_update_end(&loss);
         }
         const float *x = in->x + step * BATCH * N_FEATURES;
         float d_logits[BATCH * M];
-        const float *logits = kds_net_forward(&net, x, BATCH);
+        const float *logits = forward(net, x, BATCH, KDS_NET_TRAINS);
         losses[step] = kds_loss_gradient(&loss, BATCH, logits, in->label + step * BATCH, in->teacher + step * BATCH * M,
                                          d_logits);
-        kds_net_backward(&net, x, BATCH, d_logits);
-        kds_net_step(&net, &recipe, 0.1 - 0.004 * step);
+        kds_net_backward(net, BATCH, d_logits);
+        kds_net_step(net, &recipe, 0.1 - 0.004 * step);
         memcpy(multipliers + step * M, loss.multiplier, M * sizeof *multipliers);
     }
 
     double wanted[N_PARAMETERS], got[N_PARAMETERS], start[N_PARAMETERS];
+    float values[N_PARAMETERS];
+    assert_int_equal(model.n_values, N_PARAMETERS);
+    kds_net_get_values(net, values);
     array(g, "parameters", N_PARAMETERS, wanted);
     array(g, "losses", N_STEPS, wanted_losses);
     array(g, "multipliers", N_STEPS * M, wanted_multipliers);
     for (int i = 0; i < N_PARAMETERS; i++) {
-        got[i] = (double)net.parameters[i];
+        got[i] = (double)values[i];
         start[i] = (double)in->parameters[i];
     }
     errors e = {0};
     for (int l = 0; l < model.n_layers; l++) {
         const kds_layer *layer = &model.layers[l];
-        const int64_t from[2] = {layer->weights, layer->biases}, n[2] = {layer->biases - layer->weights, layer->n_out};
+        const int64_t from[2] = {layer->weights, layer->weights + layer->n_weights},
+                      n[2] = {layer->n_weights, layer->channels};
         for (int part = 0; part < 2; part++) {
             double difference = norm_of_difference(n[part], got + from[part], wanted + from[part]);
             e.parameters = fmax(e.parameters, difference / norm_of_difference(n[part], wanted + from[part], NULL));
