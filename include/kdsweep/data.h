@@ -57,6 +57,11 @@ typedef void *kds_data_allocate(void *context, size_t size, kds_error *err);
  *   group   (n) integers 0 .. n_groups-1; n_groups is the length of /group_names, else the largest group + 1
  *   /class_names, /group_names: optional, strings of fixed or variable length, at most 63 bytes each
  *
+ * cifar10, cifar100: spec->path is the folder of the binary version, data_batch_1.bin .. data_batch_5.bin and test_batch.bin, or
+ * train.bin and test.bin; a record is one label byte (CIFAR-100: coarse, fine), then 3072 bytes of planes, red first, which become
+ * 32 x 32 x 3 with channels innermost. Class names from batches.meta.txt, or fine_label_names.txt and coarse_label_names.txt, if
+ * present. CIFAR-100 with fine labels has the coarse ones as groups.
+ *
  * gaussians: no file; see kds_gaussian_mean. Example i of a part has class i mod n_classes.
  *
  * KDS_IO: a file is missing or unreadable. KDS_DATA: truncated, wrong magic, label out of range, non-finite value,
@@ -114,7 +119,8 @@ typedef struct kds_split_view {
  *      examples stay. So a higher ratio keeps a subset of what a lower one keeps. n_max = max_count, or what the
  *      largest class has left after 1.
  *   3. means and deviations (of the population: divided by n) of the remaining training examples only. standardize =
- *      none: x = byte / 255 or the raw float; global: one mean and deviation; feature: one of each per feature. What
+ *      none: x = byte / 255 or the raw float; global: one mean and deviation; feature: one of each per feature;
+ *      channel: one of each per channel of images; half: as none, minus 1/2. What
  *      has no deviation, as far as a float can tell, is only centred.
  * Validation and test depend on neither the long tail nor the standardisation.
  * KDS_DATA when a part would be empty, or a class would keep no training example.
@@ -122,10 +128,31 @@ typedef struct kds_split_view {
 kds_status kds_split_new(const kds_dataset *dataset, const kds_data_spec *spec, kds_split_view **out, kds_error *err);
 void kds_split_free(kds_split_view *split);
 
-/* Gather examples: out[i][n_features] = standardised features of example examples[i]. Scalar reference lives in
- * kernels; this is the whole-batch entry that picks u8 or f32. */
+/* Gather examples: out[i * pitch .. + n_features] = standardised features of example examples[i]. Scalar reference lives in kernels; this
+ * is the whole-batch entry that picks u8 or f32. */
 struct kds_kernels;
 void kds_split_gather(const kds_split_view *split, const struct kds_kernels *kernels, const int32_t *examples,
-                      int32_t n_examples, float *out);
+                      int32_t n_examples, int64_t pitch, float *out);
+
+/* How one image is augmented. */
+typedef struct kds_augmentation {
+    /* -pad .. pad: pixel (r, c) comes from (r + down, c + right); 0 outside (after standardisation) */
+    int32_t down, right;
+    bool flip; /* then left and right are exchanged */
+} kds_augmentation;
+
+/* The augmentation of an example in an epoch: a pure function of (seed, epoch, stream, example). */
+kds_augmentation kds_augmentation_draw(const kds_data_spec *spec, uint64_t seed, int32_t epoch, uint32_t stream,
+                                       int32_t example);
+
+/* Does this spec augment? kds_data_spec_augments (trial.h) under the name of this module. */
+bool kds_data_augments(const kds_data_spec *spec);
+
+/* kds_split_gather, each image augmented: augmentation[i] belongs to examples[i]. The data must be images. */
+void kds_split_gather_augmented(const kds_split_view *split, const struct kds_kernels *kernels, const int32_t *examples,
+                                const kds_augmentation *augmentation, int32_t n_examples, int64_t pitch, float *out);
+
+/* What a model needs to know of these data. */
+kds_data_shape kds_dataset_shape(const kds_dataset *dataset);
 
 #endif

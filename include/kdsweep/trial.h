@@ -19,10 +19,23 @@
 typedef enum kds_role { KDS_ROLE_TEACHER, KDS_ROLE_STUDENT, KDS_ROLE_BASELINE, KDS_N_ROLES } kds_role;
 
 /* Values of the choice keys. The order is that of the words in the key table (trial/keys.c). */
-typedef enum kds_source { KDS_SOURCE_IDX, KDS_SOURCE_HDF5, KDS_SOURCE_GAUSSIANS } kds_source;
+typedef enum kds_source {
+    KDS_SOURCE_IDX,
+    KDS_SOURCE_HDF5,
+    KDS_SOURCE_GAUSSIANS,
+    KDS_SOURCE_CIFAR10,
+    KDS_SOURCE_CIFAR100,
+} kds_source;
+typedef enum kds_cifar_labels { KDS_CIFAR_FINE, KDS_CIFAR_COARSE } kds_cifar_labels;
 typedef enum kds_profile { KDS_PROFILE_EXPONENTIAL, KDS_PROFILE_STEP } kds_profile;
 typedef enum kds_validation_from { KDS_VALIDATION_FROM_TEST, KDS_VALIDATION_FROM_TRAIN } kds_validation_from;
-typedef enum kds_standardize { KDS_STANDARDIZE_NONE, KDS_STANDARDIZE_GLOBAL, KDS_STANDARDIZE_FEATURE } kds_standardize;
+typedef enum kds_standardize {
+    KDS_STANDARDIZE_NONE,
+    KDS_STANDARDIZE_GLOBAL,
+    KDS_STANDARDIZE_FEATURE,
+    KDS_STANDARDIZE_CHANNEL, /* images: one mean and deviation per channel */
+    KDS_STANDARDIZE_HALF,    /* byte / 255 - 1/2 (methods 0.2) */
+} kds_standardize;
 typedef enum kds_objective {
     KDS_OBJECTIVE_STANDARD, /* methods 2.1: E[l] */
     KDS_OBJECTIVE_BALANCED, /* mean over classes of the class-conditional risk */
@@ -34,6 +47,8 @@ typedef enum kds_risk { KDS_RISK_ZERO_ONE, KDS_RISK_CROSS_ENTROPY } kds_risk;   
 typedef enum kds_iterate { KDS_ITERATE_LAST, KDS_ITERATE_AVERAGED } kds_iterate;    /* what a robust run returns */
 typedef enum kds_labels { KDS_LABELS_ONE_HOT, KDS_LABELS_TEACHER } kds_labels;      /* in the multiplier update */
 typedef enum kds_tempered { KDS_TEMPERED_TEACHER, KDS_TEMPERED_BOTH } kds_tempered; /* whose logits are divided by T */
+typedef enum kds_augmented_labels { KDS_AUGMENTED_LIVE, KDS_AUGMENTED_CACHED } kds_augmented_labels;
+typedef enum kds_shortcut { KDS_SHORTCUT_ZERO_PAD, KDS_SHORTCUT_PROJECTION } kds_shortcut;
 
 /* ---- the spec ---------------------------------------------------------------------------------------------------- */
 
@@ -43,7 +58,10 @@ enum { KDS_MAX_LAYERS = 16, KDS_MAX_WIDTH = 65536 };
 
 /* How one model is trained: the keys that a teacher and a student both have. */
 typedef struct kds_recipe {
-    char model[KDS_MODEL_CHARS]; /* "mlp:512-256": hidden widths */
+    char model[KDS_MODEL_CHARS]; /* "mlp:512-256": hidden widths; "lenet5"; "resnet20", "resnet20x32" */
+    int32_t shortcut;            /* kds_shortcut, of residual networks */
+    double norm_momentum;        /* weight of a batch in the running statistics of batch normalisation */
+    double norm_epsilon;         /* added to the variance */
     int32_t objective;           /* kds_objective */
     double tradeoff;             /* a in [0, 1], methods 2.1; only for the tradeoff objective */
     int32_t epochs;
@@ -52,7 +70,7 @@ typedef struct kds_recipe {
     double momentum;
     int32_t nesterov; /* 0 or 1 */
     double weight_decay;
-    int32_t decay_biases; /* 0: weights only; 1: biases too */
+    int32_t decay_biases; /* 0: weights only; 1: biases and the parameters of normalisations too */
     int32_t schedule;     /* kds_schedule */
     double warmup;        /* epochs of linear warm-up */
     int32_t n_milestones;
@@ -73,8 +91,13 @@ typedef struct kds_data_spec {
     int64_t max_count;         /* n_max of the long tail; 0: as many as the largest class has */
     int32_t validation_from;   /* kds_validation_from */
     double validation_fraction;
-    int64_t split_seed;  /* validation split and which examples the long tail keeps */
-    int32_t standardize; /* kds_standardize */
+    int64_t split_seed;   /* validation split and which examples the long tail keeps */
+    int32_t standardize;  /* kds_standardize */
+    int32_t cifar_labels; /* kds_cifar_labels, of CIFAR-100 */
+    /* augmentation of training images, drawn anew in every epoch: shift by up to `pad` pixels each way (a random crop of the image with a
+     * border of zeros after standardisation), then a mirror image with probability 1/2 */
+    int32_t augment_pad;
+    int32_t augment_flip; /* 0 or 1 */
     /* generated Gaussians: class c has mean separation * (random unit vector of c), identity covariance */
     int32_t gaussian_classes;
     int32_t gaussian_features;
@@ -92,6 +115,8 @@ typedef struct kds_distill_spec {
     double mixing;                 /* weight of the teacher term; 1 - mixing on the one-hot term */
     int32_t tempered;              /* kds_tempered */
     int32_t t_squared;             /* 1: the teacher term is multiplied by T^2; only with tempered = both */
+    /* kds_augmented_labels: the teacher sees the augmented image, or its labels of the clean one serve */
+    int32_t augmented_labels;
 } kds_distill_spec;
 
 typedef struct kds_trial_spec {
@@ -134,7 +159,7 @@ typedef struct kds_slot {
     kds_key_type type;
     kds_scope scope;
     bool sweepable;
-    bool free_of_cost; /* does not change how long a trial takes: seeds, temperatures, mixing */
+    bool free_of_cost; /* does not change how long a trial takes: seeds, temperatures */
     bool decides;      /* other slots apply or not, or get their meaning, by this one's value: objective, mixing ... */
     bool checked;      /* kds_trial_spec_check looks at it */
     bool is_model;     /* a text that kds_model_parse must accept */
@@ -186,8 +211,8 @@ void kds_slot_allowed_to_text(const kds_slot *slot, kds_text *out);
 bool kds_slot_accepts(const kds_slot *slot, kds_value value, kds_text *why);
 
 /* Identity of "this slot has this value": a hash over the key and the value's bits (of a choice: its word, so that the order of the
- * words is free). The spec id is made from the sum of these, so whoever walks through many trials can keep it up to date
- * value by value. */
+ * words is free; of a model: its shortest name, so that resnet20x16 is resnet20). The spec id is made from the sum of these, so
+ * whoever walks through many trials can keep it up to date value by value. */
 uint64_t kds_slot_value_hash(const kds_slot *slot, kds_value value);
 
 /*
@@ -206,9 +231,18 @@ kds_trial_spec kds_trial_spec_default(void);
  * KDS_GRID with the reason; *i_slot names the slot to blame. Pure. */
 kds_status kds_trial_spec_check(const kds_trial_spec *spec, int *i_slot, kds_error *err);
 
-/* Replace values that stand for another key's by that value: a validation temperature of 0 by the temperature, a teacher seed of -1
- * by the seed. */
+/* Replace values that stand for another by that: a validation temperature of 0 by the temperature, a teacher seed of -1 by the seed, the
+ * name of a model by its shortest ("mlp:" by "mlp", "resnet20x16" by "resnet20"). */
 void kds_trial_spec_settle(kds_trial_spec *spec);
+
+/* Does this recipe return the average of its iterates' scores? */
+bool kds_recipe_averages(const kds_recipe *recipe);
+
+/* Are training images augmented? */
+bool kds_data_spec_augments(const kds_data_spec *data);
+
+/* KDS_GRID for a student whose teacher would have to label augmented images, but returns no one network that could. */
+kds_status kds_trial_check_live_labels(const kds_trial_spec *spec, kds_error *err);
 
 /* Settle, and put every key without effect (kds_slot_applies) at its default, but for data.path. Specs with the same id become equal;
  * so training from a canonical spec cannot depend on a key that is not in its identity. */
@@ -222,7 +256,7 @@ kds_trial_spec kds_trial_baseline_of(const kds_trial_spec *student);
 
 /* Version of what the keys mean and of the arithmetic behind them. Raise it when a change gives rows of the same spec other numbers:
  * every spec id changes with it, so that a resumed sweep does not mix old rows with new ones. */
-enum { KDS_NUMERICS_VERSION = 1 };
+enum { KDS_NUMERICS_VERSION = 2 };
 
 /* Spec id: from numerics version, role, and the sum of the hashes of all slots that apply, settled. 0 is never returned.
  * Neither the order of the table nor keys that do not apply play a role. */
@@ -234,15 +268,30 @@ uint64_t kds_trial_id_from_sum(kds_role role, uint64_t sum);
 enum { KDS_ID_CHARS = 17 };
 const char *kds_trial_id_to_text(uint64_t id, char buffer[KDS_ID_CHARS]); /* 16 hex digits */
 
-/* "kdsweep_numerics = 1", "role = ...", then "key = value" of every slot that applies, a line each, in table order: what the id
+/* "kdsweep_numerics = <version>", "role = ...", then "key = value" of every slot that applies, a line each, in table order: what the id
  * stands for. */
 void kds_trial_spec_to_text(const kds_trial_spec *spec, kds_text *out);
 /* The same as one JSON object on one line (no newline), with "spec_id", "role" and the coordinate names as keys. */
 void kds_trial_spec_to_json(const kds_trial_spec *spec, kds_text *out);
 
-/* Parse "mlp:512-256" into widths (at most max_layers). KDS_GRID with a hint otherwise. "mlp:" and "mlp" alone are the linear
- * model (no hidden layer). */
-kds_status kds_model_parse(const char *model, int32_t *widths, int max_layers, int *n_layers, kds_error *err);
+/* What the data look like to a model. height = width = channels = 0 unless they are images; n_features = their product if they are. */
+typedef struct kds_data_shape {
+    int32_t n_features, height, width, channels, n_classes;
+} kds_data_shape;
+
+/* A model's name, taken apart. */
+typedef enum kds_family { KDS_FAMILY_MLP, KDS_FAMILY_LENET5, KDS_FAMILY_RESNET } kds_family;
+typedef struct kds_model_name {
+    int32_t family;                 /* kds_family */
+    int32_t n_hidden;               /* mlp */
+    int32_t widths[KDS_MAX_LAYERS]; /* mlp: hidden units */
+    int32_t blocks;                 /* resnet: k of depth 6k + 2, 1 .. 36 */
+    int32_t width;                  /* resnet: channels of the first stage, 16 unless given */
+} kds_model_name;
+
+/* Parse "mlp:512-256", "lenet5", "resnet20" or "resnet20x32" (any depth 6k + 2 from 8 to 218, any width from 1 to 1024). "mlp:" and "mlp"
+ * alone are the linear model, "resnet20x16" is "resnet20". KDS_GRID with a hint otherwise. */
+kds_status kds_model_parse(const char *model, kds_model_name *out, kds_error *err);
 
 /* ---- the result -------------------------------------------------------------------------------------------------- */
 
@@ -264,7 +313,7 @@ typedef struct kds_result_shape {
     int32_t n_epochs;     /* the longest trial's; shorter curves end in NaN */
     int64_t n_validation; /* examples */
     int64_t n_test;
-    int64_t n_parameters; /* the largest model's, 0 unless parameters are stored */
+    int64_t n_parameters; /* stored values of the largest model, 0 unless they are stored */
     bool with_logits;     /* scores of the returned model on test, last epoch */
 } kds_result_shape;
 
@@ -294,7 +343,8 @@ typedef struct kds_trial_result {
     float *multiplier;    /* [epoch][class] lambda at the end of the epoch; NaN unless robust or tradeoff */
     int32_t *train_count; /* [class] examples after the long tail was cut */
     float *logits;        /* [test example][class]; NULL unless shape.with_logits */
-    float *parameters;    /* [parameter], NaN behind the model's own; NULL unless shape.n_parameters */
+    /* [parameter] stored values (nn.h), NaN behind the model's own; NULL unless shape.n_parameters */
+    float *parameters;
     /* timing: may differ between runs */
     double wall_seconds;
     double cpu_seconds;

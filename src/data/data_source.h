@@ -13,7 +13,9 @@
 #define KDS_DATA_SOURCES(X) \
     X(IDX, idx)             \
     X(HDF5, hdf5)           \
-    X(GAUSSIANS, gaussians)
+    X(GAUSSIANS, gaussians) \
+    X(CIFAR10, cifar10)     \
+    X(CIFAR100, cifar100)
 
 /* Features of one example. With at most INT32_MAX examples, sizes in bytes then never overflow 64 bits. */
 enum { KDS_DATA_MAX_FEATURES = 1 << 26 };
@@ -50,6 +52,11 @@ KDS_DATA_SOURCES(X)
 /* Copy `size` bytes of `text` to names[i_name]. KDS_DATA when they are none or do not fit; `where` names the file. */
 kds_status kds_data_name_set(char (*names)[KDS_NAME_CHARS], int32_t i_name, const char *text, size_t size,
                              const char *where, kds_error *err);
+
+/* The same for all n_names of a text file, one a line; blank lines at its end do not count. A file that is not there changes
+ * nothing. `what` are named: "class". */
+kds_status kds_data_names_read(const char *path, const char *what, char (*names)[KDS_NAME_CHARS], int32_t n_names,
+                               kds_error *err);
 
 /* ---- the steps of a split, one file each ------------------------------------------------------------------------- */
 

@@ -4,15 +4,18 @@
  * The header holds offsets and no pointers, so that the block means the same at any address. It is written last and
  * ends in a hash of itself: a block that was not filled to its end is never taken for one.
  */
+#include <errno.h>
 #include <float.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "data_source.h"
 #include "kdsweep/arena.h"
 #include "kdsweep/hash.h"
+#include "kdsweep/text.h"
 
 /* ---- registry ---------------------------------------------------------------------------------------------------- */
 
@@ -145,6 +148,45 @@ kds_status kds_data_name_set(char (*names)[KDS_NAME_CHARS], int32_t i_name, cons
     memset(names[i_name], 0, KDS_NAME_CHARS);
     memcpy(names[i_name], text, size);
     return KDS_OK;
+}
+
+kds_status kds_data_names_read(const char *path, const char *what, char (*names)[KDS_NAME_CHARS], int32_t n_names,
+                               kds_error *err)
+{
+    kds_status status = KDS_OK;
+    char *text = NULL;
+    size_t size = 0;
+    struct stat info;
+    if (stat(path, &info) != 0 && errno == ENOENT) {
+        goto out;
+    }
+    KDS_TRY(kds_file_read(path, &text, &size, err));
+    while (size > 0 && strchr(" \t\r\n", text[size - 1]) != NULL) {
+        size--;
+    }
+    int32_t n_found = size > 0 ? 1 : 0;
+    for (size_t i = 0; i < size; i++) {
+        n_found += text[i] == '\n';
+    }
+    if (n_found != n_names) {
+        KDS_FAIL(err, KDS_DATA, "Write one name a line, or remove the file: then the numbers are the names.",
+                 "%s: found %d %s names, expected %d", path, n_found, what, n_names);
+    }
+    const char *line = text;
+    const char *end = text + size;
+    for (int32_t i_name = 0; i_name < n_names; i_name++) {
+        const char *line_end = memchr(line, '\n', (size_t)(end - line));
+        line_end = line_end != NULL ? line_end : end;
+        size_t length = (size_t)(line_end - line);
+        while (length > 0 && strchr(" \t\r", line[length - 1]) != NULL) {
+            length--;
+        }
+        KDS_TRY(kds_data_name_set(names, i_name, line, length, path, err));
+        line = line_end + 1;
+    }
+out:
+    kds_free(text);
+    return status;
 }
 
 /* ---- checks that hold for every source --------------------------------------------------------------------------- */
@@ -338,6 +380,15 @@ kds_status kds_dataset_view(const void *block, size_t size, kds_dataset *out, kd
     }
 out:
     return status;
+}
+
+kds_data_shape kds_dataset_shape(const kds_dataset *dataset)
+{
+    return (kds_data_shape){.n_features = dataset->n_features,
+                            .height = dataset->height,
+                            .width = dataset->width,
+                            .channels = dataset->channels,
+                            .n_classes = dataset->n_classes};
 }
 
 void *kds_data_allocate_heap(void *context, size_t size, kds_error *err)

@@ -12,7 +12,6 @@
 
 #include "data_source.h"
 #include "kdsweep/arena.h"
-#include "kdsweep/text.h"
 
 static const char FILES_HINT[] =
     "data.path must be a folder with train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and "
@@ -307,47 +306,6 @@ out:
     return status;
 }
 
-/* classes.txt, if it is there: one name a line. Blank lines at the end do not count. */
-static kds_status read_class_names(const char *folder, const kds_data_parts *parts, kds_error *err)
-{
-    kds_status status = KDS_OK;
-    char path[FILE_PATH_CHARS];
-    char *text = NULL;
-    size_t size = 0;
-    struct stat info;
-    snprintf(path, sizeof path, "%s/classes.txt", folder);
-    if (stat(path, &info) != 0 && errno == ENOENT) {
-        goto out;
-    }
-    KDS_TRY(kds_file_read(path, &text, &size, err));
-    while (size > 0 && strchr(" \t\r\n", text[size - 1]) != NULL) {
-        size--;
-    }
-    int32_t n_names = size > 0 ? 1 : 0;
-    for (size_t i = 0; i < size; i++) {
-        n_names += text[i] == '\n';
-    }
-    if (n_names != parts->shape.n_classes) {
-        KDS_FAIL(err, KDS_DATA, "Write one name a line, or remove the file: then the numbers are the names.",
-                 "%s: found %d class names, expected %d", path, n_names, parts->shape.n_classes);
-    }
-    const char *line = text;
-    const char *end = text + size;
-    for (int32_t c = 0; c < n_names; c++) {
-        const char *line_end = memchr(line, '\n', (size_t)(end - line));
-        line_end = line_end != NULL ? line_end : end;
-        size_t length = (size_t)(line_end - line);
-        while (length > 0 && strchr(" \t\r", line[length - 1]) != NULL) {
-            length--;
-        }
-        KDS_TRY(kds_data_name_set(parts->class_name, c, line, length, path, err));
-        line = line_end + 1;
-    }
-out:
-    kds_free(text);
-    return status;
-}
-
 static kds_status probe(const kds_data_spec *spec, kds_dataset *out, kds_error *err)
 {
     kds_status status = KDS_OK;
@@ -364,6 +322,7 @@ static kds_status fill(const kds_data_spec *spec, const kds_data_parts *parts, k
     const kds_dataset *shape = &parts->shape;
     idx_folder folder = {0};
     kds_dataset now;
+    char names[FILE_PATH_CHARS];
     KDS_TRY(folder_open(spec->path, &folder, &now, err));
     if (now.n_train != shape->n_train || now.n_test != shape->n_test || now.n_features != shape->n_features ||
         now.n_classes != shape->n_classes) {
@@ -377,7 +336,8 @@ static kds_status fill(const kds_data_spec *spec, const kds_data_parts *parts, k
     for (int64_t i = 0; i < shape->n_test; i++) {
         parts->label[shape->n_train + i] = folder.test.label[i];
     }
-    KDS_TRY(read_class_names(spec->path, parts, err));
+    snprintf(names, sizeof names, "%s/classes.txt", spec->path);
+    KDS_TRY(kds_data_names_read(names, "class", parts->class_name, shape->n_classes, err));
 out:
     folder_close(&folder);
     return status;

@@ -10,7 +10,6 @@
 #include "data_source.h"
 #include "kdsweep/arena.h"
 #include "kdsweep/hash.h"
-#include "kdsweep/kernels.h"
 #include "kdsweep/rng.h"
 
 /* Mark round(fraction * n) of n examples: the first ones of a permutation that depends on seed and n alone. */
@@ -116,6 +115,29 @@ static uint64_t fingerprint_of(const kds_split_view *split)
     return hash;
 }
 
+/* What only images can have is a mistake of the grid for other data. */
+static kds_status check_images(const kds_dataset *dataset, const kds_data_spec *spec, kds_error *err)
+{
+    static const char hint[] = "HDF5 data are images when x is (n, height, width) or (n, height, width, channels).";
+    kds_status status = KDS_OK;
+    const bool are_images = dataset->height > 0;
+    if (!are_images && kds_data_augments(spec)) {
+        KDS_FAIL(err, KDS_DATA, hint, "data.augment needs images, and the data are rows of %d features",
+                 dataset->n_features);
+    }
+    if (!are_images && spec->standardize == KDS_STANDARDIZE_CHANNEL) {
+        KDS_FAIL(err, KDS_DATA, hint,
+                 "data.standardize = \"channel\" needs images, and the data are rows of %d features",
+                 dataset->n_features);
+    }
+    if (!dataset->is_u8 && spec->standardize == KDS_STANDARDIZE_HALF) {
+        KDS_FAIL(err, KDS_DATA, "Use \"none\", \"global\" or \"feature\".",
+                 "data.standardize = \"half\" is byte / 255 - 1/2, and the data are floating-point numbers");
+    }
+out:
+    return status;
+}
+
 kds_status kds_split_new(const kds_dataset *dataset, const kds_data_spec *spec, kds_split_view **out, kds_error *err)
 {
     kds_status status = KDS_OK;
@@ -124,7 +146,9 @@ kds_status kds_split_new(const kds_dataset *dataset, const kds_data_spec *spec, 
     const bool from_test = spec->validation_from == KDS_VALIDATION_FROM_TEST;
     kds_split_view *split = NULL;
     *out = NULL;
-    uint8_t *use = kds_alloc((size_t)(n_train + n_test), sizeof *use, err); /* of each example; all KDS_USE_REST */
+    uint8_t *use = NULL; /* of each example; all KDS_USE_REST */
+    KDS_TRY(check_images(dataset, spec, err));
+    use = kds_alloc((size_t)(n_train + n_test), sizeof *use, err);
     if (use == NULL) {
         status = KDS_MEMORY;
         goto out;
@@ -163,16 +187,5 @@ void kds_split_free(kds_split_view *split)
 {
     if (split != NULL) {
         kds_free(split->memory); /* the view itself lies in it */
-    }
-}
-
-void kds_split_gather(const kds_split_view *split, const struct kds_kernels *kernels, const int32_t *examples,
-                      int32_t n_examples, float *out)
-{
-    const kds_dataset *dataset = split->dataset;
-    if (dataset->is_u8) {
-        kernels->gather_u8(n_examples, dataset->n_features, examples, dataset->x_u8, split->scale, split->shift, out);
-    } else {
-        kernels->gather_f32(n_examples, dataset->n_features, examples, dataset->x_f32, split->scale, split->shift, out);
     }
 }

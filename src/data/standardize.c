@@ -132,21 +132,23 @@ static void measure_f32(const kds_dataset *dataset, const int32_t *rows, int64_t
 
 /* ---- scale and shift --------------------------------------------------------------------------------------------- */
 
-/* One mean and variance of all features together: mean of means, mean of variances plus variance of means. */
-static void pool(int32_t n_features, double *mean, double *variance)
+/* One mean and variance of every stride-th feature together, from the first on: mean of means, mean of variances plus variance of
+ * means. */
+static void pool(int32_t first, int32_t stride, int32_t n_features, double *mean, double *variance)
 {
+    const int32_t n_pooled = n_features / stride;
     double pooled_mean = 0.0;
-    for (int32_t j = 0; j < n_features; j++) {
-        pooled_mean += mean[j] - mean[0];
+    for (int32_t j = first; j < n_features; j += stride) {
+        pooled_mean += mean[j] - mean[first];
     }
-    pooled_mean = mean[0] + pooled_mean / n_features;
+    pooled_mean = mean[first] + pooled_mean / n_pooled;
     double pooled_variance = 0.0;
-    for (int32_t j = 0; j < n_features; j++) {
+    for (int32_t j = first; j < n_features; j += stride) {
         const double centred = mean[j] - pooled_mean;
         pooled_variance += variance[j] + centred * centred;
     }
-    pooled_variance /= n_features;
-    for (int32_t j = 0; j < n_features; j++) {
+    pooled_variance /= n_pooled;
+    for (int32_t j = first; j < n_features; j += stride) {
         mean[j] = pooled_mean;
         variance[j] = pooled_variance;
     }
@@ -172,10 +174,10 @@ kds_status kds_standardize_measure(const kds_dataset *dataset, kds_standardize h
         status = KDS_MEMORY;
         goto out;
     }
-    if (how == KDS_STANDARDIZE_NONE) {
+    if (how == KDS_STANDARDIZE_NONE || how == KDS_STANDARDIZE_HALF) {
         for (int32_t j = 0; j < n_features; j++) {
             scale[j] = (float)unit;
-            shift[j] = 0.0F;
+            shift[j] = how == KDS_STANDARDIZE_HALF ? -0.5F : 0.0F;
         }
         goto out;
     }
@@ -185,7 +187,11 @@ kds_status kds_standardize_measure(const kds_dataset *dataset, kds_standardize h
         measure_f32(dataset, rows, n_rows, mean, variance);
     }
     if (how == KDS_STANDARDIZE_GLOBAL) {
-        pool(n_features, mean, variance);
+        pool(0, 1, n_features, mean, variance);
+    } else if (how == KDS_STANDARDIZE_CHANNEL) {
+        for (int32_t c = 0; c < dataset->channels; c++) {
+            pool(c, dataset->channels, n_features, mean, variance);
+        }
     }
     for (int32_t j = 0; j < n_features; j++) {
         scale[j] = (float)scale_of(mean[j], variance[j], unit);

@@ -502,8 +502,13 @@ static void check_path(parser *p)
         base->data.path[0] != '\0' || (chosen(p, i_path) >= 0 && p->readings[chosen(p, i_path)].n_values == 0)) {
         return; /* given, not needed, or something else has been told about it */
     }
-    kds_report_add(&p->problems, LINE_OF_FILE, "data.path: missing; allowed: the %s",
-                   base->data.source == KDS_SOURCE_IDX ? "folder with the idx files" : "HDF5 file of the data");
+    static const char *const places[] = {
+        [KDS_SOURCE_IDX] = "folder with the idx files",
+        [KDS_SOURCE_HDF5] = "HDF5 file of the data",
+        [KDS_SOURCE_CIFAR10] = "folder with CIFAR-10's binary version",
+        [KDS_SOURCE_CIFAR100] = "folder with CIFAR-100's binary version",
+    };
+    kds_report_add(&p->problems, LINE_OF_FILE, "data.path: missing; allowed: the %s", places[base->data.source]);
 }
 
 static void set_sweep_keys(parser *p)

@@ -7,6 +7,7 @@
  */
 #include <math.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,30 +20,36 @@
 /* When a slot has an effect, given that its role bits allow it. The recipe is that of the slot's own scope. */
 typedef enum rule {
     RULE_ALWAYS,
-    RULE_GAUSSIANS,            /* the data are generated */
-    RULE_LONG_TAIL,            /* ratio > 1 */
-    RULE_TRADEOFF,             /* tradeoff objective */
-    RULE_ROBUST,               /* an objective with multipliers: robust, tradeoff */
-    RULE_MOMENTUM,             /* momentum > 0 */
-    RULE_DECAY,                /* weight_decay > 0 */
-    RULE_STEP,                 /* step schedule */
-    RULE_MIXING,               /* the teacher's labels have a weight */
-    RULE_TEMPERED,             /* ... and a temperature: at T = 1 nothing is divided */
-    RULE_T_SQUARED,            /* ... and it divides both sides; at T = 1 the factor is 1 */
-    RULE_VALIDATION,           /* the student's objective has multipliers */
+    RULE_GAUSSIANS,        /* the data are generated */
+    RULE_CIFAR100,         /* the data are CIFAR-100 */
+    RULE_LONG_TAIL,        /* ratio > 1 */
+    RULE_TRADEOFF,         /* tradeoff objective */
+    RULE_ROBUST,           /* an objective with multipliers: robust, tradeoff */
+    RULE_MOMENTUM,         /* momentum > 0 */
+    RULE_DECAY,            /* weight_decay > 0 */
+    RULE_STEP,             /* step schedule */
+    RULE_RESNET,           /* a residual network */
+    RULE_MIXING,           /* the teacher's labels have a weight */
+    RULE_TEMPERED,         /* ... and a temperature: at T = 1 nothing is divided */
+    RULE_T_SQUARED,        /* ... and it divides both sides; at T = 1 the factor is 1 */
+    RULE_AUGMENTED_LABELS, /* the teacher's labels have a weight, and the images that they belong to are augmented */
+    RULE_VALIDATION,       /* the student's objective has multipliers */
     RULE_TEACHER_ON_VALIDATION /* ... and they are updated with the teacher's labels */
 } rule;
 
-static const char *const words_source[] = {"idx", "hdf5", "gaussians", NULL};
+static const char *const words_source[] = {"idx", "hdf5", "gaussians", "cifar10", "cifar100", NULL};
+static const char *const words_cifar_labels[] = {"fine", "coarse", NULL};
 static const char *const words_profile[] = {"exponential", "step", NULL};
 static const char *const words_validation_from[] = {"test", "train", NULL};
-static const char *const words_standardize[] = {"none", "global", "feature", NULL};
+static const char *const words_standardize[] = {"none", "global", "feature", "channel", "half", NULL};
 static const char *const words_objective[] = {"standard", "balanced", "robust", "tradeoff", NULL};
+static const char *const words_shortcut[] = {"zero_pad", "projection", NULL};
 static const char *const words_schedule[] = {"constant", "step", "cosine", NULL};
 static const char *const words_risk[] = {"zero_one", "cross_entropy", NULL};
 static const char *const words_iterate[] = {"last", "averaged", NULL};
 static const char *const words_labels[] = {"one_hot", "teacher", NULL};
 static const char *const words_tempered[] = {"teacher", "both", NULL};
+static const char *const words_augmented_labels[] = {"live", "cached", NULL};
 
 /* Seeds and other 64-bit integers end where doubles, JSON and analysis tools stop being exact. */
 #define LAST_EXACT 9007199254740991.0
@@ -94,9 +101,12 @@ static const char *const words_tempered[] = {"teacher", "both", NULL};
 
 /* clang-format off */
 #define RECIPE(owner)                                                                                                  \
-    OWN(owner, model, TEXT, SWEEP, CHECKED, .is_model = true, .units = "1",                                            \
-        .meaning = "network: \"mlp:512-256\" has two hidden layers, \"mlp\" is linear"),                               \
-    OWN(owner, objective, CHOICE, SWEEP, DECIDES, WORDS(objective), .default_text = "\"standard\"", .units = "1",      \
+    OWN(owner, model, TEXT, SWEEP, DECIDES, CHECKED, .is_model = true, .units = "1",                                   \
+        .meaning = "network: mlp:512-256 (hidden layers; mlp is linear), lenet5, resnet20, resnet20x32 (32 channels)"),\
+    OWN(owner, shortcut, CHOICE, SWEEP, WHEN(RESNET), WORDS(shortcut), .default_text = "\"zero_pad\"", .units = "1",   \
+        .meaning = "resnet: how a shortcut gets more channels: zeros, or a 1 x 1 convolution with normalisation"),     \
+    OWN(owner, objective, CHOICE, SWEEP, DECIDES, CHECKED, WORDS(objective), .default_text = "\"standard\"",           \
+        .units = "1",                                                                                                  \
         .meaning = "risk that is minimised: E[l], mean over classes, worst class, or (1-a) balanced + a robust"),      \
     OWN(owner, tradeoff, NUMBER, SWEEP, FREE, WHEN(TRADEOFF), RANGE(0, 1), .default_text = "0.5", .units = "1",        \
         .meaning = "a of the tradeoff objective"),                                                                     \
@@ -113,7 +123,8 @@ static const char *const words_tempered[] = {"teacher", "both", NULL};
     SHARED(owner, "train.weight_decay", "weight_decay", weight_decay, NUMBER, SWEEP, FREE, DECIDES, RANGE(0, 1e3),     \
         .default_text = "1e-4", .units = "1", .meaning = "added to the gradient: weight_decay * w"),                   \
     SHARED(owner, "train.decay_biases", "decay_biases", decay_biases, BOOL, SWEEP, FREE, WHEN(DECAY), RANGE(0, 1),     \
-        .default_text = "false", .units = "1", .meaning = "weight decay on biases too"),                               \
+        .default_text = "false", .units = "1",                                                                         \
+        .meaning = "weight decay on biases and on scale and offset of normalisations too"),                            \
     SHARED(owner, "train.schedule", "schedule", schedule, CHOICE, SWEEP, FREE, DECIDES, CHECKED, WORDS(schedule),      \
         .default_text = "\"cosine\"", .units = "1", .meaning = "how the learning rate goes after the warm-up"),        \
     SHARED(owner, "train.warmup", "warmup", warmup, NUMBER, SWEEP, FREE, CHECKED, RANGE(0, 1e6),                       \
@@ -123,6 +134,12 @@ static const char *const words_tempered[] = {"teacher", "both", NULL};
         .meaning = "step schedule: after these epochs lr is multiplied by lr_decay"),                                  \
     SHARED(owner, "train.lr_decay", "lr_decay", lr_decay, NUMBER, SWEEP, FREE, WHEN(STEP), ABOVE(0, 1),                \
         .default_text = "0.1", .units = "1", .meaning = "step schedule: factor at each milestone"),                    \
+    SHARED(owner, "train.norm_momentum", "norm_momentum", norm_momentum, NUMBER, SWEEP, FREE, WHEN(RESNET),            \
+        ABOVE(0, 1), .default_text = "0.1", .units = "1",                                                              \
+        .meaning = "resnet: weight of a batch in the running mean and variance of batch normalisation"),               \
+    SHARED(owner, "train.norm_epsilon", "norm_epsilon", norm_epsilon, NUMBER, SWEEP, FREE, WHEN(RESNET),               \
+        RANGE(1e-12, 1), .default_text = "1e-5", .units = "1",                                                         \
+        .meaning = "resnet: added to the variance in batch normalisation"),                                            \
     SHARED(owner, "robust.step", "robust_step", robust_step, NUMBER, SWEEP, FREE, WHEN(ROBUST), ABOVE(0, 1e3),         \
         .default_text = "0.1", .units = "1",                                                                           \
         .meaning = "g of the multiplier update, lambda_j <- lambda_j exp(g R_j), normalised"),                         \
@@ -132,7 +149,7 @@ static const char *const words_tempered[] = {"teacher", "both", NULL};
         .default_text = "0", .units = "examples", .meaning = "validation examples of one multiplier update; 0: all"),  \
     SHARED(owner, "robust.risk", "robust_risk", robust_risk, CHOICE, SWEEP, FREE, WHEN(ROBUST), WORDS(risk),           \
         .default_text = "\"zero_one\"", .units = "1", .meaning = "loss l of the class risks R_j"),                     \
-    SHARED(owner, "robust.iterate", "robust_iterate", robust_iterate, CHOICE, SWEEP, FREE, WHEN(ROBUST),               \
+    SHARED(owner, "robust.iterate", "robust_iterate", robust_iterate, CHOICE, SWEEP, CHECKED, WHEN(ROBUST),            \
         WORDS(iterate), .default_text = "\"last\"", .units = "1", .meaning = "model that a robust run returns")
 
 static const kds_slot table[] = {
@@ -144,7 +161,10 @@ static const kds_slot table[] = {
          .meaning = "kind of data set"),
     /* No roles: where the files stand is no part of any identity, moved files are the same data. */
     DATA("path", "data_path", path, TEXT, FREE, .default_text = "\"\"", .units = "1",
-         .meaning = "folder (idx) or file (hdf5); must be given for both"),
+         .meaning = "folder (idx, cifar10, cifar100) or file (hdf5); must be given for these"),
+    DATA("cifar100.labels", "cifar_labels", cifar_labels, CHOICE, .roles = ROLES_ALL, WHEN(CIFAR100), WORDS(cifar_labels),
+         .default_text = "\"fine\"", .units = "1",
+         .meaning = "CIFAR-100: the 100 classes, with the 20 superclasses as groups, or the superclasses as classes"),
     DATA("imbalance.profile", "imbalance_profile", profile, CHOICE, .roles = ROLES_ALL, SWEEP, WHEN(LONG_TAIL),
          WORDS(profile), .default_text = "\"exponential\"", .units = "1",
          .meaning = "long tail: n_i = n_max ratio^(-i/(m-1)), or half of the classes n_max / ratio"),
@@ -159,8 +179,15 @@ static const kds_slot table[] = {
          .default_text = "0.5", .units = "1", .meaning = "share of that part"),
     DATA("split_seed", "split_seed", split_seed, INT, .roles = ROLES_ALL, FREE, RANGE(0, LAST_EXACT), .default_text = "0",
          .units = "1", .meaning = "which examples: validation, and those that the long tail keeps"),
-    DATA("standardize", "standardize", standardize, CHOICE, .roles = ROLES_ALL, SWEEP, FREE, WORDS(standardize),
-         .default_text = "\"global\"", .units = "1", .meaning = "mean 0 and deviation 1 over the training examples"),
+    DATA("standardize", "standardize", standardize, CHOICE, .roles = ROLES_ALL, SWEEP, FREE, CHECKED, WORDS(standardize),
+         .default_text = "\"global\"", .units = "1",
+         .meaning = "mean 0 and deviation 1 over the training examples: of all, each feature, each channel; half: x/255 - 1/2"),
+    DATA("augment.pad", "augment_pad", augment_pad, INT, .roles = ROLES_ALL, SWEEP, DECIDES, CHECKED, RANGE(0, 32),
+         .default_text = "0", .units = "pixels",
+         .meaning = "training images are shifted at random by up to so many pixels each way, in every epoch anew"),
+    DATA("augment.flip", "augment_flip", augment_flip, BOOL, .roles = ROLES_ALL, SWEEP, DECIDES, CHECKED, RANGE(0, 1),
+         .default_text = "false", .units = "1",
+         .meaning = "training images are exchanged for their mirror images with probability 1/2, in every epoch anew"),
     DATA("gaussians.classes", "gaussian_classes", gaussian_classes, INT, .roles = ROLES_ALL, WHEN(GAUSSIANS),
          RANGE(2, 65535), .default_text = "10", .units = "classes", .meaning = "generated data: number of classes"),
     DATA("gaussians.features", "gaussian_features", gaussian_features, INT, .roles = ROLES_ALL, WHEN(GAUSSIANS),
@@ -186,12 +213,16 @@ static const kds_slot table[] = {
 
     DISTILL(temperature, NUMBER, SWEEP, FREE, DECIDES, WHEN(MIXING), ABOVE(0, 1e6), .default_text = "1", .units = "1",
             .meaning = "T of the teacher's labels, softmax(f / T)"),
-    DISTILL(mixing, NUMBER, SWEEP, FREE, DECIDES, RANGE(0, 1), .default_text = "1", .units = "1",
+    /* Not free of cost: without a weight a live teacher does not run. */
+    DISTILL(mixing, NUMBER, SWEEP, DECIDES, CHECKED, RANGE(0, 1), .default_text = "1", .units = "1",
             .meaning = "weight of the teacher's labels; the rest is on the one-hot labels"),
     DISTILL(tempered, CHOICE, SWEEP, FREE, DECIDES, WHEN(TEMPERED), WORDS(tempered), .default_text = "\"teacher\"",
             .units = "1", .meaning = "logits that are divided by T: the teacher's, or the student's too"),
     DISTILL(t_squared, BOOL, SWEEP, FREE, WHEN(T_SQUARED), RANGE(0, 1), .default_text = "false", .units = "1",
             .meaning = "multiply the teacher term by T^2 (only with tempered = \"both\")"),
+    DISTILL(augmented_labels, CHOICE, SWEEP, CHECKED, WHEN(AUGMENTED_LABELS), WORDS(augmented_labels),
+            .default_text = "\"live\"", .units = "1",
+            .meaning = "teacher's labels of augmented images: of the image as the student sees it, or those of the clean one"),
     DISTILL(validation_labels, CHOICE, SWEEP, FREE, DECIDES, WHEN(VALIDATION), WORDS(labels),
             .default_text = "\"one_hot\"", .units = "1", .meaning = "labels of the multiplier update of a robust student"),
     DISTILL(validation_temperature, NUMBER, SWEEP, FREE, DECIDES, WHEN(TEACHER_ON_VALIDATION), RANGE(0, 1e6),
@@ -374,7 +405,7 @@ uint64_t kds_slot_value_hash(const kds_slot *slot, kds_value value)
         return kds_hash64(word, strlen(word), seed);
     }
     case KDS_KEY_TEXT:
-        return kds_hash64(value.text, strlen(value.text), seed);
+        return kds_hash64(value.text, slot->is_model ? kds_model_length(value.text) : strlen(value.text), seed);
     case KDS_KEY_NUMBER: {
         const double number = value.number + 0.0; /* -0.0 becomes 0.0 */
         to_bytes(&number, bytes);
@@ -393,6 +424,140 @@ uint64_t kds_slot_value_hash(const kds_slot *slot, kds_value value)
     }
     to_bytes(&value.integer, bytes);
     return kds_hash64(bytes, 8, seed);
+}
+
+/* ---- models ------------------------------------------------------------------------------------------------------ */
+
+enum { MIN_DEPTH = 8, MAX_DEPTH = 218, MAX_CHANNELS = 1024, DEFAULT_CHANNELS = 16 }; /* of residual networks */
+
+/* What may follow a name and means nothing are only the colon of "mlp:" and the width that resnets have anyway: widths and depths have one
+ * spelling each (read_number). */
+size_t kds_model_length(const char *model)
+{
+    const size_t length = strlen(model);
+    const char *x = strncmp(model, "resnet", 6) == 0 ? strchr(model, 'x') : NULL;
+    if (strcmp(model, "mlp:") == 0) {
+        return length - 1;
+    }
+    if (x != NULL) {
+        char *end;
+        const long width = strtol(x + 1, &end, 10);
+        return *end == '\0' && width == DEFAULT_CHANNELS ? (size_t)(x - model) : length;
+    }
+    return length;
+}
+
+/* Why a text is no model. */
+typedef struct refusal {
+    const char *verb; /* "is": the words go on with "not a model"; "has" */
+    char words[128];
+} refusal;
+
+static bool refuse(refusal *why, const char *verb, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static bool refuse(refusal *why, const char *verb, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    why->verb = verb;
+    vsnprintf(why->words, sizeof why->words, format, arguments);
+    va_end(arguments);
+    return false;
+}
+
+/* A number from 1 to `largest` at *p, which then stands behind it. "064" is none: it and "64" would be one network with two names,
+ * hence two identities. */
+static bool read_number(const char **p, long largest, int32_t *out)
+{
+    long number = 0;
+    const char *first = *p;
+    for (; **p >= '0' && **p <= '9' && number <= largest; (*p)++) {
+        number = 10 * number + (**p - '0');
+    }
+    *out = (int32_t)number;
+    return *p != first && *first != '0' && number <= largest;
+}
+
+/* What follows "mlp". */
+static bool read_mlp(const char *p, kds_model_name *out, refusal *why)
+{
+    out->family = KDS_FAMILY_MLP;
+    if (p[0] == '\0' || strcmp(p, ":") == 0) {
+        return true;
+    }
+    do { /* from ':' or '-' to the next */
+        int32_t width;
+        p++;
+        if (!read_number(&p, KDS_MAX_WIDTH, &width) || (*p != '-' && *p != '\0')) {
+            return refuse(why, "is", "not a model: widths are numbers from 1 to %d", KDS_MAX_WIDTH);
+        }
+        if (out->n_hidden == KDS_MAX_LAYERS) {
+            return refuse(why, "has", "more than %d hidden layers", KDS_MAX_LAYERS);
+        }
+        out->widths[out->n_hidden++] = width;
+    } while (*p == '-');
+    return true;
+}
+
+/* What follows "resnet". */
+static bool read_resnet(const char *p, kds_model_name *out, refusal *why)
+{
+    static const char depths[] = "a CIFAR residual network has depth 6k + 2";
+    int32_t depth;
+    out->family = KDS_FAMILY_RESNET;
+    out->width = DEFAULT_CHANNELS;
+    if (!read_number(&p, 999999, &depth) || (*p != 'x' && *p != '\0')) {
+        return refuse(why, "is", "not a model: its depth is missing, as in resnet20 or resnet20x32");
+    }
+    if (depth < MIN_DEPTH || depth > MAX_DEPTH) {
+        return refuse(why, "is", "not a model; take resnet%d: %s, from %d to %d",
+                      depth < MIN_DEPTH ? MIN_DEPTH : MAX_DEPTH, depths, MIN_DEPTH, MAX_DEPTH);
+    }
+    out->blocks = (depth - 2) / 6;
+    if ((depth - 2) % 6 != 0) {
+        return refuse(why, "is", "not a model; take resnet%d or resnet%d: %s", 6 * out->blocks + 2, 6 * out->blocks + 8,
+                      depths);
+    }
+    if (*p == 'x') {
+        p++;
+        if (!read_number(&p, MAX_CHANNELS, &out->width) || *p != '\0') {
+            return refuse(why, "is", "not a model: behind the x stand the channels of its first stage, from 1 to %d",
+                          MAX_CHANNELS);
+        }
+    }
+    return true;
+}
+
+static bool read_model(const char *model, kds_model_name *out, refusal *why)
+{
+    *out = (kds_model_name){0};
+    if (strncmp(model, "mlp", 3) == 0 && (model[3] == '\0' || model[3] == ':')) {
+        return read_mlp(model + 3, out, why);
+    }
+    if (strcmp(model, "lenet5") == 0) {
+        out->family = KDS_FAMILY_LENET5;
+        return true;
+    }
+    if (strncmp(model, "resnet", 6) == 0) {
+        return read_resnet(model + 6, out, why);
+    }
+    return refuse(why, "is", "not a model");
+}
+
+kds_status kds_model_parse(const char *model, kds_model_name *out, kds_error *err)
+{
+    kds_status status = KDS_OK;
+    refusal why;
+    if (!read_model(model, out, &why)) {
+        *out = (kds_model_name){0};
+        KDS_FAIL(
+            err, KDS_GRID,
+            "A model is \"mlp:\" and the widths of its hidden layers, \"mlp:512-256\" (\"mlp\" is linear); \"lenet5\"; or "
+            "\"resnet\" and its depth, \"resnet20\", and the channels of its first stage unless they are 16, "
+            "\"resnet20x32\".",
+            "\"%.80s\" %s %s", model, why.verb, why.words);
+    }
+out:
+    return status;
 }
 
 /* ---- what is allowed --------------------------------------------------------------------------------------------- */
@@ -430,7 +595,7 @@ void kds_slot_allowed_to_text(const kds_slot *slot, kds_text *out)
         break;
     case KDS_KEY_TEXT:
         if (slot->is_model) {
-            kds_text_add(out, "a model, such as \"mlp:512-256\" or \"mlp\"");
+            kds_text_add(out, "a model, such as \"mlp:512-256\", \"lenet5\" or \"resnet20\"");
         } else {
             kds_text_addf(out, "a text of at most %zu bytes", slot->size - 1);
         }
@@ -448,17 +613,14 @@ static bool in_range(const kds_slot *slot, double number)
            (slot->maximum_excluded ? number < slot->maximum : number <= slot->maximum);
 }
 
-static const char *why_not_text(const kds_slot *slot, const char *text)
+/* What is wrong with a text, in a few words; NULL: nothing. */
+static const char *why_not_text(const kds_slot *slot, const char *text, refusal *refused)
 {
+    kds_model_name name;
     if (strlen(text) >= slot->size) {
         return "too long";
     }
-    int32_t widths[KDS_MAX_LAYERS];
-    int n_layers;
-    if (slot->is_model && kds_model_parse(text, widths, KDS_MAX_LAYERS, &n_layers, NULL) != KDS_OK) {
-        return "not a model";
-    }
-    return NULL;
+    return slot->is_model && !read_model(text, &name, refused) ? refused->words : NULL;
 }
 
 static const char *why_not_numbers(const kds_slot *slot, const double *items, int n_items)
@@ -480,6 +642,7 @@ static const char *why_not_numbers(const kds_slot *slot, const double *items, in
 bool kds_slot_accepts(const kds_slot *slot, kds_value value, kds_text *why)
 {
     const char *words = NULL;
+    refusal refused;
     switch (slot->type) {
     case KDS_KEY_BOOL:
     case KDS_KEY_CHOICE: /* an index into the words, whoever made it */
@@ -492,7 +655,7 @@ bool kds_slot_accepts(const kds_slot *slot, kds_value value, kds_text *why)
         words = in_range(slot, value.number) ? NULL : "out of range";
         break;
     case KDS_KEY_TEXT:
-        words = why_not_text(slot, value.text);
+        words = why_not_text(slot, value.text, &refused);
         break;
     case KDS_KEY_NUMBERS:
         words = why_not_numbers(slot, value.numbers.items, value.numbers.n_items);
@@ -504,50 +667,27 @@ bool kds_slot_accepts(const kds_slot *slot, kds_value value, kds_text *why)
     return words == NULL;
 }
 
-/* ---- models ------------------------------------------------------------------------------------------------------ */
-
-kds_status kds_model_parse(const char *model, int32_t *widths, int max_layers, int *n_layers, kds_error *err)
-{
-    static const char hint[] =
-        "A model is \"mlp:\" and the widths of its hidden layers, \"mlp:512-256\"; \"mlp\" is linear.";
-    kds_status status = KDS_OK;
-    int n = 0;
-    *n_layers = 0;
-    if (strncmp(model, "mlp", 3) != 0 || (model[3] != '\0' && model[3] != ':')) {
-        KDS_FAIL(err, KDS_GRID, hint, "\"%.80s\" is not a model", model);
-    }
-    if (model[3] == '\0' || model[4] == '\0') {
-        goto out;
-    }
-    for (const char *p = model + 4;; p++) {
-        long width = 0;
-        const char *first = p;
-        for (; *p >= '0' && *p <= '9' && width <= KDS_MAX_WIDTH; p++) {
-            width = 10 * width + (*p - '0');
-        }
-        /* "064" and "64" would be one network with two names, hence two identities. */
-        if (p == first || *first == '0' || width > KDS_MAX_WIDTH || (*p != '-' && *p != '\0')) {
-            KDS_FAIL(err, KDS_GRID, hint, "\"%.80s\" is not a model: widths are numbers from 1 to %d", model,
-                     KDS_MAX_WIDTH);
-        }
-        if (n == max_layers) {
-            KDS_FAIL(err, KDS_GRID, hint, "\"%.80s\" has more than %d hidden layers", model, max_layers);
-        }
-        widths[n++] = (int32_t)width;
-        if (*p == '\0') {
-            break;
-        }
-    }
-    *n_layers = n;
-out:
-    return status;
-}
-
 /* ---- what applies ------------------------------------------------------------------------------------------------ */
 
 static bool has_multipliers(const kds_recipe *recipe)
 {
     return recipe->objective == KDS_OBJECTIVE_ROBUST || recipe->objective == KDS_OBJECTIVE_TRADEOFF;
+}
+
+bool kds_recipe_averages(const kds_recipe *recipe)
+{
+    return has_multipliers(recipe) && recipe->robust_iterate == KDS_ITERATE_AVERAGED;
+}
+
+/* The words of a model that parses say what it is; parsing it anew for each key would be slow. */
+static bool is_resnet(const kds_recipe *recipe)
+{
+    return strncmp(recipe->model, "resnet", 6) == 0;
+}
+
+bool kds_data_spec_augments(const kds_data_spec *data)
+{
+    return data->augment_pad > 0 || data->augment_flip != 0;
 }
 
 bool kds_slot_applies(int i_slot, const kds_trial_spec *spec)
@@ -563,6 +703,8 @@ bool kds_slot_applies(int i_slot, const kds_trial_spec *spec)
         return true;
     case RULE_GAUSSIANS:
         return spec->data.source == KDS_SOURCE_GAUSSIANS;
+    case RULE_CIFAR100:
+        return spec->data.source == KDS_SOURCE_CIFAR100;
     case RULE_LONG_TAIL:
         return spec->data.imbalance_ratio > 1.0;
     case RULE_TRADEOFF:
@@ -575,12 +717,16 @@ bool kds_slot_applies(int i_slot, const kds_trial_spec *spec)
         return recipe->weight_decay > 0.0;
     case RULE_STEP:
         return recipe->schedule == KDS_SCHEDULE_STEP;
+    case RULE_RESNET:
+        return is_resnet(recipe);
     case RULE_MIXING:
         return distill->mixing > 0.0;
     case RULE_TEMPERED:
         return distill->mixing > 0.0 && distill->temperature != 1.0;
     case RULE_T_SQUARED:
         return distill->mixing > 0.0 && distill->temperature != 1.0 && distill->tempered == KDS_TEMPERED_BOTH;
+    case RULE_AUGMENTED_LABELS:
+        return distill->mixing > 0.0 && kds_data_spec_augments(&spec->data);
     case RULE_VALIDATION:
         return has_multipliers(recipe);
     case RULE_TEACHER_ON_VALIDATION:

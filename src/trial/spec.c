@@ -27,8 +27,16 @@ const kds_recipe *kds_trial_recipe(const kds_trial_spec *spec)
 
 /* ---- equal meaning, equal spec ----------------------------------------------------------------------------------- */
 
+static void shorten_model(char model[KDS_MODEL_CHARS])
+{
+    const size_t length = kds_model_length(model);
+    memset(model + length, 0, KDS_MODEL_CHARS - length); /* to the end: equal specs are equal bytes */
+}
+
 void kds_trial_spec_settle(kds_trial_spec *spec)
 {
+    shorten_model(spec->teacher.model);
+    shorten_model(spec->student.model);
     if (spec->distill.validation_temperature == 0.0) {
         spec->distill.validation_temperature = spec->distill.temperature;
     }
@@ -159,10 +167,12 @@ static kds_status check_recipe(const kds_trial_spec *spec, int *i_slot, kds_erro
 {
     kds_status status = KDS_OK;
     const kds_recipe *recipe = kds_trial_recipe(spec);
-    int32_t widths[KDS_MAX_LAYERS];
-    int n_layers;
+    kds_model_name name;
     *i_slot = recipe_slot(spec, offsetof(kds_recipe, model));
-    KDS_TRY(kds_model_parse(recipe->model, widths, KDS_MAX_LAYERS, &n_layers, err));
+    KDS_TRY(kds_model_parse(recipe->model, &name, err));
+    if (name.family != KDS_FAMILY_MLP && spec->data.source == KDS_SOURCE_GAUSSIANS) {
+        KDS_FAIL(err, KDS_GRID, "Use an mlp, or a source of images.", "generated Gaussians are no images");
+    }
 
     *i_slot = recipe_slot(spec, offsetof(kds_recipe, warmup));
     if (recipe->warmup > recipe->epochs) {
@@ -185,6 +195,44 @@ out:
     return status;
 }
 
+/* Whether a file holds images is not known before it is opened (kds_split_new); that generated data are none is. */
+static kds_status check_images(const kds_data_spec *data, int *i_slot, kds_error *err)
+{
+    static const char no_images[] = "generated Gaussians are no images";
+    kds_status status = KDS_OK;
+    if (data->source != KDS_SOURCE_GAUSSIANS) {
+        goto out;
+    }
+    *i_slot = kds_slot_at(offsetof(kds_trial_spec, data.augment_pad));
+    if (data->augment_pad > 0) {
+        KDS_FAIL(err, KDS_GRID, "Only images can be augmented.", "%s", no_images);
+    }
+    *i_slot = kds_slot_at(offsetof(kds_trial_spec, data.augment_flip));
+    if (data->augment_flip != 0) {
+        KDS_FAIL(err, KDS_GRID, "Only images can be augmented.", "%s", no_images);
+    }
+    *i_slot = kds_slot_at(offsetof(kds_trial_spec, data.standardize));
+    if (data->standardize == KDS_STANDARDIZE_CHANNEL || data->standardize == KDS_STANDARDIZE_HALF) {
+        KDS_FAIL(err, KDS_GRID, "Use \"none\", \"global\" or \"feature\".", "%s", no_images);
+    }
+out:
+    return status;
+}
+
+/* What a teacher returns that averages its iterates is the mean of many networks' scores; no one network gives it on a new image. */
+kds_status kds_trial_check_live_labels(const kds_trial_spec *spec, kds_error *err)
+{
+    kds_status status = KDS_OK;
+    const bool live = kds_slot_applies(kds_slot_at(offsetof(kds_trial_spec, distill.augmented_labels)), spec) &&
+                      spec->distill.augmented_labels == KDS_AUGMENTED_LIVE;
+    if (live && kds_recipe_averages(&spec->teacher)) {
+        KDS_FAIL(err, KDS_GRID, "Use student.augmented_labels = \"cached\", or teacher.robust.iterate = \"last\".",
+                 "a teacher that returns the average of its iterates cannot label augmented images");
+    }
+out:
+    return status;
+}
+
 kds_status kds_trial_spec_check(const kds_trial_spec *spec, int *i_slot, kds_error *err)
 {
     kds_status status = KDS_OK;
@@ -193,8 +241,12 @@ kds_status kds_trial_spec_check(const kds_trial_spec *spec, int *i_slot, kds_err
 
     *i_slot = kds_slot_at(offsetof(kds_trial_spec, data.path));
     if (data->source != KDS_SOURCE_GAUSSIANS && data->path[0] == '\0') {
-        KDS_FAIL(err, KDS_GRID, "Name the folder (idx) or the file (hdf5) of the data.", "must be given for files");
+        KDS_FAIL(err, KDS_GRID, "Name the folder (idx, cifar10, cifar100) or the file (hdf5) of the data.",
+                 "must be given for files");
     }
+    KDS_TRY(check_images(data, i_slot, err));
+    *i_slot = kds_slot_at(offsetof(kds_trial_spec, distill.augmented_labels));
+    KDS_TRY(kds_trial_check_live_labels(spec, err));
 
     /* For files, how many examples a class has is not known before they are opened; see kds_split_new. */
     *i_slot = kds_slot_at(offsetof(kds_trial_spec, data.imbalance_ratio));

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "data_fixtures.h"
-#include "kdsweep/kernels.h"
 
 static kds_split_view *split_of(const kds_dataset *dataset, const kds_data_spec *spec)
 {
@@ -398,51 +397,117 @@ static void test_standardize_floats(void **state)
     kds_free(it.block);
 }
 
-/* ---- gather ------------------------------------------------------------------------------------------------------ */
+/* Means and deviations of each channel of height x width x 3 bytes or floats, from the training part alone. */
+static void assert_channel_moments(const kds_split_view *split)
+{
+    const kds_dataset *d = split->dataset;
+    const int32_t n_pixels = d->height * d->width;
+    for (int32_t c = 0; c < d->channels; c++) {
+        const long double n = (long double)split->n_train * n_pixels;
+        long double sum = 0.0L;
+        long double square = 0.0L;
+        for (int pass = 0; pass < 2; pass++) {
+            for (int64_t i = 0; i < split->n_train; i++) {
+                for (int32_t p = 0; p < n_pixels; p++) {
+                    const int64_t at = (int64_t)split->train[i] * d->n_features + p * d->channels + c;
+                    const long double x = d->is_u8 ? (long double)d->x_u8[at] : (long double)d->x_f32[at];
+                    if (pass == 0) {
+                        sum += x;
+                    } else {
+                        square += (x - sum / n) * (x - sum / n);
+                    }
+                }
+            }
+        }
+        const double mean = (double)(sum / n);
+        const double scale = 1.0 / (double)sqrtl(square / n);
+        for (int32_t p = 0; p < n_pixels; p++) {
+            KDS_TEST_NEAR((double)split->scale[p * d->channels + c], scale, 1e-7 * scale);
+            KDS_TEST_NEAR((double)split->shift[p * d->channels + c], -mean * scale, 2e-7 * fabs(mean) * scale);
+        }
+    }
+}
 
-static void test_gather(void **state)
+static void test_standardize_channels(void **state)
 {
     (void)state;
-    kds_error err = KDS_ERROR_INIT;
-    kds_kernels kernels;
-    KDS_TEST_OK(kds_kernels_level(KDS_ISA_SCALAR, &kernels, &err), &err);
-    kds_data_spec spec = spec_of(KDS_SOURCE_GAUSSIANS, "");
-    spec.standardize = KDS_STANDARDIZE_FEATURE;
-    loaded it = load(&spec);
-    kds_split_view *split = split_of(&it.dataset, &spec);
-    float out[120 * 5];
-    kds_split_gather(split, &kernels, split->train, 120, out);
-    for (int j = 0; j < 5; j++) { /* standardised means mean 0 and deviation 1 */
-        double sum = 0.0;
-        double square = 0.0;
-        for (int i = 0; i < 120; i++) {
-            sum += (double)out[5 * i + j];
-            square += (double)out[5 * i + j] * (double)out[5 * i + j];
-        }
-        KDS_TEST_NEAR(sum / 120, 0.0, 1e-6);
-        KDS_TEST_NEAR(square / 120, 1.0, 1e-6);
+    enum { HEIGHT = 4, BROAD = 3, CHANNELS = 3, N_PIXELS = HEIGHT * BROAD, N_ALL = N_PIXELS * CHANNELS };
+    uint8_t x[2 * N_ROWS * N_ALL];
+    float x_f32[2 * N_ROWS * N_ALL];
+    int32_t label[2 * N_ROWS];
+    for (int i = 0; i < 2 * N_ROWS * N_ALL; i++) { /* channels that differ: 0 .. 63, 100 .. 163, 192 .. 255 */
+        x[i] = (uint8_t)((uint64_t)i * 2654435761U >> 13 & 63);
+        x[i] = (uint8_t)(x[i] + (i % CHANNELS == 1 ? 100 : i % CHANNELS == 2 ? 192 : 0));
+        x_f32[i] = (float)x[i] * 0.37F - 5.0F;
     }
+    for (int i = 0; i < 2 * N_ROWS; i++) {
+        label[i] = i % 2;
+    }
+    kds_dataset d = bytes_dataset(x, label, N_ROWS, N_ALL);
+    d.height = HEIGHT;
+    d.width = BROAD;
+    d.channels = CHANNELS;
+    kds_data_spec spec = spec_of(KDS_SOURCE_IDX, "");
+    spec.standardize = KDS_STANDARDIZE_CHANNEL;
+    kds_split_view *split = split_of(&d, &spec);
+    assert_channel_moments(split);
     kds_split_free(split);
-    kds_free(it.block);
+    d.is_u8 = false;
+    d.x_u8 = NULL;
+    d.x_f32 = x_f32;
+    split = split_of(&d, &spec);
+    assert_channel_moments(split);
+    kds_split_free(split);
 
+    /* With one channel it is the global one. */
+    d.height = N_PIXELS;
+    d.channels = 1;
+    split = split_of(&d, &spec);
+    spec.standardize = KDS_STANDARDIZE_GLOBAL;
+    kds_split_view *global = split_of(&d, &spec);
+    assert_memory_equal(split->scale, global->scale, N_ALL * sizeof(float));
+    assert_memory_equal(split->shift, global->shift, N_ALL * sizeof(float));
+    kds_split_free(split);
+    kds_split_free(global);
+}
+
+static void test_standardize_half(void **state)
+{
+    (void)state;
     uint8_t x[2 * N_ROWS * WIDE];
     int32_t label[2 * N_ROWS];
     fill_bytes(x, 2 * N_ROWS, WIDE);
     for (int i = 0; i < 2 * N_ROWS; i++) {
         label[i] = i % 2;
     }
-    const kds_dataset d = bytes_dataset(x, label, N_ROWS, WIDE);
-    split = split_of(&d, &spec);
-    float bytes_out[N_ROWS * WIDE];
-    kds_split_gather(split, &kernels, split->train, N_ROWS, bytes_out);
-    for (int i = 0; i < N_ROWS; i++) {
-        for (int j = 0; j < WIDE; j++) {
-            const double expected = (double)x[i * WIDE + j] * (double)split->scale[j] + (double)split->shift[j];
-            KDS_TEST_NEAR((double)bytes_out[i * WIDE + j], expected, 1e-4);
-        }
-        assert_true(fabsf(bytes_out[i * WIDE]) < 1e-6F && fabsf(bytes_out[i * WIDE + 1]) < 1e-6F);
+    const kds_dataset d = bytes_dataset(x, label, N_ROWS, WIDE); /* any bytes, images or not */
+    kds_data_spec spec = spec_of(KDS_SOURCE_IDX, "");
+    spec.standardize = KDS_STANDARDIZE_HALF;
+    kds_split_view *split = split_of(&d, &spec);
+    for (int j = 0; j < WIDE; j++) {
+        assert_true(split->scale[j] == (float)(1.0 / 255.0) && split->shift[j] == -0.5F);
     }
     kds_split_free(split);
+}
+
+static void test_what_only_images_have(void **state)
+{
+    (void)state;
+    kds_data_spec spec = spec_of(KDS_SOURCE_GAUSSIANS, "");
+    loaded it = load(&spec);
+    spec.augment_pad = 1;
+    assert_split_fails(&it.dataset, &spec, "data.augment needs images, and the data are rows of 5 features");
+    spec.augment_pad = 0;
+    spec.augment_flip = 1;
+    assert_split_fails(&it.dataset, &spec, "data.augment needs images, and the data are rows of 5 features");
+    spec.augment_flip = 0;
+    spec.standardize = KDS_STANDARDIZE_CHANNEL;
+    assert_split_fails(&it.dataset, &spec,
+                       "data.standardize = \"channel\" needs images, and the data are rows of 5 features");
+    spec.standardize = KDS_STANDARDIZE_HALF;
+    assert_split_fails(&it.dataset, &spec,
+                       "data.standardize = \"half\" is byte / 255 - 1/2, and the data are floating-point numbers");
+    kds_free(it.block);
 }
 
 int main(void)
@@ -452,7 +517,8 @@ int main(void)
         cmocka_unit_test(test_seed_decides),         cmocka_unit_test(test_long_tails_are_nested),
         cmocka_unit_test(test_step_and_max_count),   cmocka_unit_test(test_empty_parts),
         cmocka_unit_test(test_standardize_bytes),    cmocka_unit_test(test_standardize_many_bytes),
-        cmocka_unit_test(test_standardize_floats),   cmocka_unit_test(test_gather),
+        cmocka_unit_test(test_standardize_floats),   cmocka_unit_test(test_standardize_channels),
+        cmocka_unit_test(test_standardize_half),     cmocka_unit_test(test_what_only_images_have),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

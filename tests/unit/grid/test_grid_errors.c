@@ -69,6 +69,17 @@ static void values(void **state)
                                               "allowed: \"standard\", \"balanced\", \"robust\" or \"tradeoff\"\n");
     assert_problems("store.logits = \"maybe\";",
                     "g.cfg:2: store.logits = \"maybe\": unknown word; allowed: \"auto\", \"yes\" or \"no\"\n");
+    assert_problems("data.augment.pad = 33;",
+                    "g.cfg:2: data.augment.pad = 33: out of range; allowed: a whole number >= 0 and <= 32\n");
+    /* Also one of a list; every one is told about. */
+    static const char models[] = "data.source = \"gaussians\"; teacher.model = \"resnet18\";\n"
+                                 "student.model = [\"lenet5\", \"resnet20\", \"resnet20x\"];";
+    assert_problems_with(
+        models, strlen(models), NULL,
+        "g.cfg:1: teacher.model = \"resnet18\": not a model; take resnet14 or resnet20: a CIFAR residual "
+        "network has depth 6k + 2; allowed: a model, such as \"mlp:512-256\", \"lenet5\" or \"resnet20\"\n"
+        "g.cfg:2: student.model = \"resnet20x\": not a model: behind the x stand the channels of its first "
+        "stage, from 1 to 1024; allowed: a model, such as \"mlp:512-256\", \"lenet5\" or \"resnet20\"\n");
     assert_problems("name = \"\";", "g.cfg:2: name = \"\": empty; allowed: a text of at most 255 bytes\n");
     assert_problems("data.path = true;",
                     "g.cfg:2: data.path = true: wrong type; allowed: a text of at most 511 bytes\n");
@@ -137,15 +148,19 @@ static void keys(void **state)
 static void missing(void **state)
 {
     (void)state;
-    assert_problems_with("", 0, NULL,
-                         "g.cfg: data.source: missing; allowed: \"idx\", \"hdf5\" or \"gaussians\"\n"
-                         "g.cfg: teacher.model: missing; allowed: a model, such as \"mlp:512-256\" or \"mlp\"\n"
-                         "g.cfg: student.model: missing; allowed: a model, such as \"mlp:512-256\" or \"mlp\"\n");
+    assert_problems_with(
+        "", 0, NULL,
+        "g.cfg: data.source: missing; allowed: \"idx\", \"hdf5\", \"gaussians\", \"cifar10\" or \"cifar100\"\n"
+        "g.cfg: teacher.model: missing; allowed: a model, such as \"mlp:512-256\", \"lenet5\" or \"resnet20\"\n"
+        "g.cfg: student.model: missing; allowed: a model, such as \"mlp:512-256\", \"lenet5\" or \"resnet20\"\n");
     static const char idx[] = "data.source = \"idx\"; teacher.model = \"mlp\"; student.model = \"mlp\";";
     assert_problems_with(idx, strlen(idx), NULL, "g.cfg: data.path: missing; allowed: the folder with the idx files\n");
     static const char hdf5[] =
         "data.source = \"hdf5\"; data.path = \"\"; teacher.model = \"mlp\"; student.model = \"mlp\";";
     assert_problems_with(hdf5, strlen(hdf5), NULL, "g.cfg: data.path: missing; allowed: the HDF5 file of the data\n");
+    static const char cifar[] = "data.source = \"cifar100\"; teacher.model = \"mlp\"; student.model = \"mlp\";";
+    assert_problems_with(cifar, strlen(cifar), NULL,
+                         "g.cfg: data.path: missing; allowed: the folder with CIFAR-100's binary version\n");
 }
 
 static void syntax(void **state)

@@ -10,6 +10,7 @@
 #include "kds_test.h"
 #include "kdsweep/plan.h"
 
+#define IMAGES "data = { source = \"cifar100\"; path = \"images\"; };\n"
 #define MINIMAL \
     "data = { source = \"gaussians\"; }; teacher = { model = \"mlp:8\"; }; student = { model = \"mlp\"; };\n"
 
@@ -18,16 +19,21 @@ typedef struct planned {
     kds_plan *plan;
 } planned;
 
-static kds_grid *parse(const char *added)
+static kds_grid *parse_on(const char *minimal, const char *added)
 {
     kds_text text = {0};
-    kds_text_add(&text, MINIMAL);
+    kds_text_add(&text, minimal);
     kds_text_add(&text, added);
     kds_error err = KDS_ERROR_INIT;
     kds_grid *grid = NULL;
     KDS_TEST_OK(kds_grid_parse(text.bytes, text.size, "g.cfg", NULL, 0, &grid, NULL, &err), &err);
     kds_text_clear(&text);
     return grid;
+}
+
+static kds_grid *parse(const char *added)
+{
+    return parse_on(MINIMAL, added);
 }
 
 /* Everything that holds for every plan. */
@@ -75,13 +81,18 @@ static void check_plan(const kds_plan *plan)
     }
 }
 
-static planned make(const char *added)
+static planned make_on(const char *minimal, const char *added)
 {
-    planned p = {parse(added), NULL};
+    planned p = {parse_on(minimal, added), NULL};
     kds_error err = KDS_ERROR_INIT;
     KDS_TEST_OK(kds_plan_new(p.grid, &p.plan, &err), &err);
     check_plan(p.plan);
     return p;
+}
+
+static planned make(const char *added)
+{
+    return make_on(MINIMAL, added);
 }
 
 static void clear(planned *p)
@@ -90,13 +101,18 @@ static void clear(planned *p)
     kds_grid_free(p->grid);
 }
 
-static void assert_sizes(const char *added, int n_teachers, int n_baselines, int n_students)
+static void assert_sizes_on(const char *minimal, const char *added, int n_teachers, int n_baselines, int n_students)
 {
-    planned p = make(added);
+    planned p = make_on(minimal, added);
     assert_int_equal(p.plan->n_teachers, n_teachers);
     assert_int_equal(p.plan->n_baselines, n_baselines);
     assert_int_equal(p.plan->n_students, n_students);
     clear(&p);
+}
+
+static void assert_sizes(const char *added, int n_teachers, int n_baselines, int n_students)
+{
+    assert_sizes_on(MINIMAL, added, n_teachers, n_baselines, n_students);
 }
 
 static void sizes(void **state)
@@ -148,6 +164,37 @@ static void keys_without_effect(void **state)
     assert_sizes("train = { schedule = [\"constant\", \"step\"]; milestones = [5]; lr_decay = [0.1, 0.2]; };", 3, 3, 3);
 }
 
+/* A model decides about keys, as no other text does. */
+static void models_decide(void **state)
+{
+    (void)state;
+    assert_sizes_on(IMAGES,
+                    "teacher.model = \"resnet8\"; student.model = [\"mlp:8\", \"resnet8\", \"lenet5\"];\n"
+                    "student.shortcut = [\"zero_pad\", \"projection\"];",
+                    1, 4, 4);
+    /* A key for both: the teacher is no residual network, the student is. */
+    assert_sizes_on(IMAGES, "teacher.model = \"mlp\"; student.model = \"resnet8\"; train.norm_epsilon = [1e-5, 1e-3];",
+                    1, 2, 2);
+    assert_sizes_on(IMAGES,
+                    "teacher.model = [\"mlp\", \"resnet8\"]; student.model = [\"mlp\", \"resnet8x4\"];\n"
+                    "train.norm_momentum = [0.1, 0.2, 0.3];",
+                    4, 4, 1 + 3 + 3 + 3);
+}
+
+/* Labels of augmented images: without augmentation there is one kind. */
+static void augmentation_decides(void **state)
+{
+    (void)state;
+#define ON_IMAGES IMAGES "teacher.model = \"resnet8\"; student.model = \"resnet8\";\n"
+    assert_sizes_on(ON_IMAGES, "student.augmented_labels = [\"live\", \"cached\"];", 1, 1, 1);
+    assert_sizes_on(ON_IMAGES, "data.augment.pad = [0, 2, 4]; student.augmented_labels = [\"live\", \"cached\"];", 3, 3,
+                    5);
+    assert_sizes_on(ON_IMAGES,
+                    "data.augment.pad = [0, 2]; data.augment.flip = [false, true]; student.mixing = [0, 0.5];\n"
+                    "student.augmented_labels = [\"live\", \"cached\"];",
+                    4, 4, 1 + 3 * 1 + 1 + 3 * 2);
+}
+
 /* Rows with the first k seeds form the sweep with k seeds. */
 static void prefixes_are_balanced(void **state)
 {
@@ -167,6 +214,11 @@ static void prefixes_are_balanced(void **state)
     clear(&p);
 }
 
+static bool wants_images(const kds_slot *slot)
+{
+    return strncmp(slot->path, "data.augment.", 13) == 0 || strcmp(slot->name, "standardize") == 0;
+}
+
 /* Any grid: check_plan compares every job with the definitions in trial. Axes are drawn at random from all sweepable keys. */
 static void random_grids(void **state)
 {
@@ -177,6 +229,9 @@ static void random_grids(void **state)
     for (int i_grid = 0; i_grid < 300; i_grid++) {
         kds_text text = {0};
         bool taken[96] = {false};
+        const bool on_images = i_grid % 2 == 0;
+        /* A teacher that averages cannot label augmented images. */
+        taken[kds_slot_find("teacher_robust_iterate")] = taken[kds_slot_find("student_robust_iterate")] = on_images;
         kds_text_add(&text, "train.milestones = [0.5]; train.epochs = 1;");
         taken[kds_slot_find("teacher_epochs")] = taken[kds_slot_find("student_epochs")] = true;
         for (int i_axis = 0; i_axis < 6; i_axis++) {
@@ -184,7 +239,7 @@ static void random_grids(void **state)
             const int i = (int)((random >> 8) % (unsigned)n_slots);
             random = random * 1103515245u + 12345u;
             const kds_slot *slot = &slots[i];
-            if (!slot->sweepable || taken[i] || slot->is_model) {
+            if (!slot->sweepable || taken[i] || (!on_images && (slot->is_model || wants_images(slot)))) {
                 continue;
             }
             const bool both = slot->shared_path != NULL && (random >> 8) % 2 == 0;
@@ -196,7 +251,9 @@ static void random_grids(void **state)
             kds_text_addf(&text, "%s = [", both ? slot->shared_path : slot->path);
             for (int k = 0; k < 2; k++) {
                 kds_value value = {0};
-                if (slot->type == KDS_KEY_NUMBER) {
+                if (slot->type == KDS_KEY_TEXT) {
+                    value.text = k == 0 ? "mlp:8" : "resnet14";
+                } else if (slot->type == KDS_KEY_NUMBER) {
                     /* The lowest values of a range, where meanings change. */
                     value.number = slot->minimum_excluded || k > 0
                                        ? (slot->minimum >= 1.0 ? 10.0 : 0.5 + 0.5 * k - 0.25)
@@ -216,7 +273,12 @@ static void random_grids(void **state)
                 taken[kds_slot_find("max_count")] = true;
             }
         }
-        planned p = make(kds_text_string(&text));
+        for (int i = 0; on_images && i < n_slots; i++) {
+            if (slots[i].is_model && !taken[i]) {
+                kds_text_addf(&text, "%s = \"resnet8\";\n", slots[i].path);
+            }
+        }
+        planned p = make_on(on_images ? IMAGES : MINIMAL, kds_text_string(&text));
         clear(&p);
         kds_text_clear(&text);
     }
@@ -263,6 +325,34 @@ static void impossible_combinations(void **state)
     assert_rejected(
         "\n\ndata.imbalance.ratio = [1, 100, 1000];",
         "g.cfg:4: data.imbalance.ratio = 1000: the smallest class would be empty (the largest has 500 examples)");
+}
+
+/* Also where only one of several values cannot be. */
+static void images_are_asked_for(void **state)
+{
+    (void)state;
+    assert_rejected("data.augment.pad = [0, 2];", "g.cfg:2: data.augment.pad = 2: generated Gaussians are no images");
+    assert_rejected("\ndata.augment.flip = true;",
+                    "g.cfg:3: data.augment.flip = true: generated Gaussians are no images");
+    assert_rejected("data.standardize = [\"global\", \"channel\"];",
+                    "g.cfg:2: data.standardize = \"channel\": generated Gaussians are no images");
+    kds_error err = KDS_ERROR_INIT;
+    kds_plan *plan = NULL;
+    kds_grid *grid = parse_on(IMAGES,
+                              "teacher = { model = \"mlp\"; objective = [\"standard\", \"robust\"]; robust.iterate = "
+                              "\"averaged\"; };\nstudent = { model = \"mlp\"; mixing = [0, 1];\n"
+                              "augmented_labels = [\"cached\", \"live\"]; }; data.augment.pad = [0, 4];");
+    assert_int_equal(kds_plan_new(grid, &plan, &err), KDS_GRID);
+    assert_string_equal(err.message,
+                        "g.cfg:4: student.augmented_labels = \"live\": a teacher that returns the average of its "
+                        "iterates cannot label augmented images");
+    kds_grid_free(grid);
+    kds_error_clear(&err);
+    grid = parse_on("data = { source = \"gaussians\"; }; teacher = { model = \"mlp:8\"; };\n",
+                    "student.model = [\"mlp\", \"lenet5\"];");
+    assert_int_equal(kds_plan_new(grid, &plan, &err), KDS_GRID);
+    assert_string_equal(err.message, "g.cfg:2: student.model = \"lenet5\": generated Gaussians are no images");
+    kds_grid_free(grid);
 }
 
 static char *list_of(int n)
@@ -369,10 +459,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes),
         cmocka_unit_test(keys_without_effect),
+        cmocka_unit_test(models_decide),
+        cmocka_unit_test(augmentation_decides),
         cmocka_unit_test(prefixes_are_balanced),
         cmocka_unit_test(random_grids),
         cmocka_unit_test(resolved_grid_gives_the_same_plan),
         cmocka_unit_test(impossible_combinations),
+        cmocka_unit_test(images_are_asked_for),
         cmocka_unit_test(too_many),
         cmocka_unit_test(costs),
         cmocka_unit_test(a_million),

@@ -3,6 +3,7 @@
  */
 #include <ctype.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -31,6 +32,8 @@ static void rows_are_complete(void **state)
     int n_slots;
     const kds_slot *slots = kds_slots(&n_slots);
     assert_true(n_slots > 0 && n_slots <= 96);
+    int n_pairs = 0;
+    int n_student = 0; /* recipe keys; those of distillation have no counterpart */
     for (int i = 0; i < n_slots; i++) {
         const kds_slot *s = &slots[i];
         assert_non_null(s->path);
@@ -50,6 +53,8 @@ static void rows_are_complete(void **state)
         for (const char *c = s->name; *c != '\0'; c++) {
             assert_true(islower((unsigned char)*c) || isdigit((unsigned char)*c) || *c == '_');
         }
+        n_student += s->offset >= offsetof(kds_trial_spec, student) &&
+                     s->offset < offsetof(kds_trial_spec, student) + sizeof(kds_recipe);
         /* What is shared is shared by name: "teacher." or "student." + the shared path. */
         if (s->shared_path != NULL) {
             assert_string_equal(s->path + 8, s->shared_path);
@@ -59,13 +64,36 @@ static void rows_are_complete(void **state)
             assert_string_not_equal(s->path, slots[j].path);
             assert_string_not_equal(s->name, slots[j].name);
             assert_true(s->offset != slots[j].offset);
-            if (s->shared_path != NULL && slots[j].shared_path != NULL &&
-                strcmp(s->shared_path, slots[j].shared_path) == 0) {
+            const size_t of_teacher = offsetof(kds_trial_spec, teacher);
+            if (slots[j].offset >= of_teacher && slots[j].offset < of_teacher + sizeof(kds_recipe) &&
+                s->offset - offsetof(kds_trial_spec, student) == slots[j].offset - of_teacher) {
                 assert_int_equal(s->decides, slots[j].decides);
                 assert_int_equal(s->checked, slots[j].checked);
                 assert_int_equal(s->type, slots[j].type);
+                assert_int_equal(s->free_of_cost, slots[j].free_of_cost);
+                assert_string_equal(s->path + 8, slots[j].path + 8);
+                n_pairs++;
             }
         }
+    }
+    assert_true(n_pairs > 20 && n_pairs == n_student);
+}
+
+/* What a planner may leave out of account when it works out costs. */
+static void costs_are_marked(void **state)
+{
+    (void)state;
+    static const char *const free_ones[] = {
+        "seed", "temperature", "student_lr", "teacher_norm_momentum", "student_norm_epsilon", "standardize"};
+    static const char *const costly[] = {
+        "student_model",          "student_shortcut",      "student_epochs", "augment_pad",
+        "augment_flip",           "augmented_labels",      "mixing",         "cifar_labels",
+        "teacher_robust_iterate", "student_robust_iterate"};
+    for (size_t i = 0; i < sizeof free_ones / sizeof free_ones[0]; i++) {
+        assert_true(slot_named(free_ones[i])->free_of_cost);
+    }
+    for (size_t i = 0; i < sizeof costly / sizeof costly[0]; i++) {
+        assert_false(slot_named(costly[i])->free_of_cost);
     }
 }
 
@@ -121,6 +149,10 @@ static void choices_are_in_order(void **state)
         {"data_source", KDS_SOURCE_IDX, "idx"},
         {"data_source", KDS_SOURCE_HDF5, "hdf5"},
         {"data_source", KDS_SOURCE_GAUSSIANS, "gaussians"},
+        {"data_source", KDS_SOURCE_CIFAR10, "cifar10"},
+        {"data_source", KDS_SOURCE_CIFAR100, "cifar100"},
+        {"cifar_labels", KDS_CIFAR_FINE, "fine"},
+        {"cifar_labels", KDS_CIFAR_COARSE, "coarse"},
         {"imbalance_profile", KDS_PROFILE_EXPONENTIAL, "exponential"},
         {"imbalance_profile", KDS_PROFILE_STEP, "step"},
         {"validation_from", KDS_VALIDATION_FROM_TEST, "test"},
@@ -128,6 +160,12 @@ static void choices_are_in_order(void **state)
         {"standardize", KDS_STANDARDIZE_NONE, "none"},
         {"standardize", KDS_STANDARDIZE_GLOBAL, "global"},
         {"standardize", KDS_STANDARDIZE_FEATURE, "feature"},
+        {"standardize", KDS_STANDARDIZE_CHANNEL, "channel"},
+        {"standardize", KDS_STANDARDIZE_HALF, "half"},
+        {"teacher_shortcut", KDS_SHORTCUT_ZERO_PAD, "zero_pad"},
+        {"student_shortcut", KDS_SHORTCUT_PROJECTION, "projection"},
+        {"augmented_labels", KDS_AUGMENTED_LIVE, "live"},
+        {"augmented_labels", KDS_AUGMENTED_CACHED, "cached"},
         {"student_objective", KDS_OBJECTIVE_STANDARD, "standard"},
         {"student_objective", KDS_OBJECTIVE_BALANCED, "balanced"},
         {"student_objective", KDS_OBJECTIVE_ROBUST, "robust"},
@@ -234,7 +272,11 @@ static void what_is_allowed(void **state)
     assert_allowed("t_squared", "true or false");
     assert_allowed("tempered", "\"teacher\" or \"both\"");
     assert_allowed("student_objective", "\"standard\", \"balanced\", \"robust\" or \"tradeoff\"");
-    assert_allowed("teacher_model", "a model, such as \"mlp:512-256\" or \"mlp\"");
+    assert_allowed("teacher_model", "a model, such as \"mlp:512-256\", \"lenet5\" or \"resnet20\"");
+    assert_allowed("augment_pad", "a whole number >= 0 and <= 32");
+    assert_allowed("augment_flip", "true or false");
+    assert_allowed("student_norm_momentum", "a number > 0 and <= 1");
+    assert_allowed("teacher_norm_epsilon", "a number >= 1e-12 and <= 1");
     assert_allowed("data_path", "a text of at most 511 bytes");
     assert_allowed("student_milestones", "an ascending list of at most 8 numbers > 0 and <= 1000000");
 }
@@ -261,7 +303,15 @@ static void what_is_refused(void **state)
     assert_refused("student_epochs", (kds_value){.integer = 0}, "out of range");
     assert_refused("student_milestones", (kds_value){.numbers = {nine, 9}}, "too many numbers");
     assert_refused("student_milestones", (kds_value){.numbers = {falling, 2}}, "not ascending");
-    assert_refused("teacher_model", (kds_value){.text = "resnet"}, "not a model");
+    assert_refused("augment_pad", (kds_value){.integer = 33}, "out of range");
+    assert_refused("student_norm_momentum", (kds_value){.number = 0.0}, "out of range");
+    assert_refused("student_norm_epsilon", (kds_value){.number = 1e-13}, "out of range");
+    assert_true(kds_slot_accepts(slot_named("teacher_norm_epsilon"), (kds_value){.number = 1e-12}, NULL));
+    assert_true(kds_slot_accepts(slot_named("student_norm_momentum"), (kds_value){.number = 1.0}, NULL));
+    assert_refused("teacher_model", (kds_value){.text = "cnn"}, "not a model");
+    assert_refused("student_model", (kds_value){.text = "resnet18"},
+                   "not a model; take resnet14 or resnet20: a CIFAR residual network has depth 6k + 2");
+    assert_true(kds_slot_accepts(slot_named("student_model"), (kds_value){.text = "resnet20x32"}, NULL));
     char path[KDS_PATH_CHARS + 1];
     memset(path, 'x', KDS_PATH_CHARS);
     path[KDS_PATH_CHARS] = '\0';
@@ -270,50 +320,163 @@ static void what_is_refused(void **state)
     assert_true(kds_slot_accepts(slot_named("data_path"), (kds_value){.text = path}, NULL));
 }
 
-static void models_are_parsed(void **state)
+/* What the parser says about a text that is no model; it leaves nothing behind. */
+static void assert_no_model(const char *model, const char *message)
+{
+    kds_model_name name = {.family = 77, .n_hidden = 77, .blocks = 77};
+    const kds_model_name nothing = {0};
+    kds_error err = KDS_ERROR_INIT;
+    assert_int_equal(kds_model_parse(model, &name, &err), KDS_GRID);
+    assert_string_equal(err.message, message);
+    assert_non_null(strstr(err.hint, "\"resnet20x32\""));
+    assert_memory_equal(&name, &nothing, sizeof name);
+}
+
+static kds_model_name parsed(const char *model)
+{
+    kds_model_name name;
+    memset(&name, 0x55, sizeof name);
+    kds_error err = KDS_ERROR_INIT;
+    KDS_TEST_OK(kds_model_parse(model, &name, &err), &err);
+    return name;
+}
+
+static void mlps_are_parsed(void **state)
 {
     (void)state;
     static const struct {
         const char *model;
-        int n_layers; /* -1: refused */
+        int n_layers;
         int32_t first, last;
-    } cases[] = {
+    } good[] = {
         {"mlp", 0, 0, 0},
         {"mlp:", 0, 0, 0},
         {"mlp:512-256", 2, 512, 256},
         {"mlp:1", 1, 1, 1},
         {"mlp:65536", 1, 65536, 65536},
-        {"", -1, 0, 0},
-        {"ml", -1, 0, 0},
-        {"mlp512", -1, 0, 0},
-        {"mlp:512-", -1, 0, 0},
-        {"mlp:-512", -1, 0, 0},
-        {"mlp:0", -1, 0, 0},
-        {"mlp:064", -1, 0, 0},
-        {"mlp:65537", -1, 0, 0},
-        {"mlp: 5", -1, 0, 0},
-        {"mlp:5 ", -1, 0, 0},
-        {"mlp:5--5", -1, 0, 0},
-        {"MLP:5", -1, 0, 0},
-        {"mlp:99999999999999999999", -1, 0, 0},
-        {"mlp:1-2-3-4-5", -1, 0, 0},
+        {"mlp:1-2-3-4-5-6-7-8-9-10-11-12-13-14-15-16", 16, 1, 16},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        int32_t widths[4] = {0};
-        int n = -7;
-        kds_error err = KDS_ERROR_INIT;
-        const kds_status status = kds_model_parse(cases[i].model, widths, 4, &n, &err);
-        if (cases[i].n_layers < 0) {
-            assert_int_equal(status, KDS_GRID);
-            assert_int_equal(n, 0);
-            assert_true(err.message[0] != '\0' && err.hint[0] != '\0');
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        const kds_model_name name = parsed(good[i].model);
+        assert_int_equal(name.family, KDS_FAMILY_MLP);
+        assert_int_equal(name.n_hidden, good[i].n_layers);
+        if (name.n_hidden > 0) {
+            assert_int_equal(name.widths[0], good[i].first);
+            assert_int_equal(name.widths[name.n_hidden - 1], good[i].last);
+        }
+        assert_int_equal(name.blocks, 0);
+    }
+    static const char *const bad[] = {"mlp:512-", "mlp:-512", "mlp:0",    "mlp:064",  "mlp:65537",
+                                      "mlp: 5",   "mlp:5 ",   "mlp:5--5", "mlp:5x32", "mlp:99999999999999999999"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        char message[128];
+        snprintf(message, sizeof message, "\"%s\" is not a model: widths are numbers from 1 to 65536", bad[i]);
+        assert_no_model(bad[i], message);
+    }
+    assert_no_model("mlp:1-2-3-4-5-6-7-8-9-10-11-12-13-14-15-16-17",
+                    "\"mlp:1-2-3-4-5-6-7-8-9-10-11-12-13-14-15-16-17\" has more than 16 hidden layers");
+    static const char *const unknown[] = {"",      "ml",      "mlp512",   "MLP:5",   "cnn",
+                                          "lenet", "lenet5 ", "lenet5x2", "ResNet20"};
+    for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
+        char message[128];
+        snprintf(message, sizeof message, "\"%s\" is not a model", unknown[i]);
+        assert_no_model(unknown[i], message);
+    }
+}
+
+static void networks_of_images_are_parsed(void **state)
+{
+    (void)state;
+    assert_int_equal(parsed("lenet5").family, KDS_FAMILY_LENET5);
+    static const struct {
+        const char *model;
+        int32_t blocks, width;
+    } good[] = {
+        {"resnet8", 1, 16},        {"resnet20", 3, 16},   {"resnet56", 9, 16},
+        {"resnet110", 18, 16},     {"resnet218", 36, 16}, {"resnet20x32", 3, 32},
+        {"resnet8x1024", 1, 1024}, {"resnet14x1", 2, 1},  {"resnet20x16", 3, 16},
+    };
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        const kds_model_name name = parsed(good[i].model);
+        assert_int_equal(name.family, KDS_FAMILY_RESNET);
+        assert_int_equal(name.blocks, good[i].blocks);
+        assert_int_equal(name.width, good[i].width);
+        assert_int_equal(name.n_hidden, 0);
+    }
+    /* Every depth from 8 to 218: right, or the two around it are named. */
+    for (int depth = 8; depth <= 218; depth++) {
+        char model[32];
+        char message[160];
+        snprintf(model, sizeof model, "resnet%d", depth);
+        if (depth % 6 == 2) {
+            assert_int_equal(6 * parsed(model).blocks + 2, depth);
         } else {
-            KDS_TEST_OK(status, &err);
-            assert_int_equal(n, cases[i].n_layers);
-            if (n > 0) {
-                assert_int_equal(widths[0], cases[i].first);
-                assert_int_equal(widths[n - 1], cases[i].last);
-            }
+            const int below = depth - (depth + 4) % 6;
+            snprintf(
+                message, sizeof message,
+                "\"resnet%d\" is not a model; take resnet%d or resnet%d: a CIFAR residual network has depth 6k + 2",
+                depth, below, below + 6);
+            assert_no_model(model, message);
+        }
+    }
+    assert_no_model("resnet18", "\"resnet18\" is not a model; take resnet14 or resnet20: a CIFAR residual network has "
+                                "depth 6k + 2");
+    assert_no_model("resnet2",
+                    "\"resnet2\" is not a model; take resnet8: a CIFAR residual network has depth 6k + 2, from "
+                    "8 to 218");
+    assert_no_model("resnet224",
+                    "\"resnet224\" is not a model; take resnet218: a CIFAR residual network has depth 6k + 2, "
+                    "from 8 to 218");
+    static const char *const no_depth[] = {
+        "resnet", "resnetx32", "resnet-20", "resnet020", "resnet20 ", "resnet20-32", "resnet99999999999999999999"};
+    for (size_t i = 0; i < sizeof no_depth / sizeof no_depth[0]; i++) {
+        char message[160];
+        snprintf(message, sizeof message, "\"%s\" is not a model: its depth is missing, as in resnet20 or resnet20x32",
+                 no_depth[i]);
+        assert_no_model(no_depth[i], message);
+    }
+    static const char *const no_width[] = {"resnet20x",     "resnet20x0",   "resnet20x032",
+                                           "resnet20x1025", "resnet20x32x", "resnet20x3 "};
+    for (size_t i = 0; i < sizeof no_width / sizeof no_width[0]; i++) {
+        char message[160];
+        snprintf(message, sizeof message,
+                 "\"%s\" is not a model: behind the x stand the channels of its first stage, from 1 to 1024",
+                 no_width[i]);
+        assert_no_model(no_width[i], message);
+    }
+}
+
+/* Names of one network have one hash, and only those: what the parser makes of them decides. */
+static void one_network_has_one_identity(void **state)
+{
+    (void)state;
+    static const char *const models[] = {
+        "mlp",     "mlp:",       "mlp:16",       "mlp:1",      "mlp:512-256", "mlp:256-512",   "mlp:16-16",
+        "lenet5",  "resnet20",   "resnet20x16",  "resnet20x1", "resnet20x6",  "resnet20x116",  "resnet20x160",
+        "resnet8", "resnet8x16", "resnet110x16", "resnet110",  "resnet14x20", "resnet218x1024"};
+    const size_t n = sizeof models / sizeof models[0];
+    const kds_slot *slot = slot_named("student_model");
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; j < n; j++) {
+            kds_model_name a = parsed(models[i]), b = parsed(models[j]);
+            const bool same = a.family == b.family && a.n_hidden == b.n_hidden && a.blocks == b.blocks &&
+                              a.width == b.width &&
+                              memcmp(a.widths, b.widths, (size_t)a.n_hidden * sizeof a.widths[0]) == 0;
+            const bool same_hash = kds_slot_value_hash(slot, (kds_value){.text = models[i]}) ==
+                                   kds_slot_value_hash(slot, (kds_value){.text = models[j]});
+            assert_int_equal(same, same_hash);
+        }
+        kds_trial_spec spec = kds_trial_spec_default();
+        kds_slot_set(slot, &spec, (kds_value){.text = models[i]});
+        kds_trial_spec canonical = spec;
+        kds_trial_spec_canonical(&canonical);
+        assert_true(kds_trial_id(&spec) == kds_trial_id(&canonical));
+        for (size_t j = 0; j < i; j++) { /* one network, one spec */
+            kds_trial_spec other = kds_trial_spec_default();
+            kds_slot_set(slot, &other, (kds_value){.text = models[j]});
+            const bool same = kds_trial_id(&spec) == kds_trial_id(&other);
+            kds_trial_spec_canonical(&other);
+            assert_int_equal(same, memcmp(&canonical, &other, sizeof other) == 0);
         }
     }
 }
@@ -322,6 +485,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_complete),
+        cmocka_unit_test(costs_are_marked),
         cmocka_unit_test(names_are_found),
         cmocka_unit_test(defaults_are_accepted),
         cmocka_unit_test(choices_are_in_order),
@@ -329,7 +493,9 @@ int main(void)
         cmocka_unit_test(values_as_text),
         cmocka_unit_test(what_is_allowed),
         cmocka_unit_test(what_is_refused),
-        cmocka_unit_test(models_are_parsed),
+        cmocka_unit_test(mlps_are_parsed),
+        cmocka_unit_test(networks_of_images_are_parsed),
+        cmocka_unit_test(one_network_has_one_identity),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

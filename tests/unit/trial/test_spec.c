@@ -37,11 +37,11 @@ static void ids_are_stable(void **state)
 {
     (void)state;
     kds_trial_spec spec = example(KDS_ROLE_TEACHER);
-    assert_true(kds_trial_id(&spec) == 0x46756ee0e209a2edu);
+    assert_true(kds_trial_id(&spec) == 0x424d60b16c3223c7u);
     spec = example(KDS_ROLE_BASELINE);
-    assert_true(kds_trial_id(&spec) == 0x7dfe8e9af18fbcfau);
+    assert_true(kds_trial_id(&spec) == 0xf5d158b66d7d56c2u);
     spec = example(KDS_ROLE_STUDENT);
-    assert_true(kds_trial_id(&spec) == 0xb9252847308a8574u);
+    assert_true(kds_trial_id(&spec) == 0x74b66dffa44284fdu);
     spec.distill.temperature = 4.0;
     spec.student.objective = KDS_OBJECTIVE_TRADEOFF;
     spec.distill.validation_labels = KDS_LABELS_TEACHER;
@@ -51,7 +51,12 @@ static void ids_are_stable(void **state)
     spec.student.milestones[1] = 20.0;
     spec.data.source = KDS_SOURCE_IDX;
     spec.data.imbalance_ratio = 100.0;
-    assert_true(kds_trial_id(&spec) == 0xf885248710205e8eu);
+    assert_true(kds_trial_id(&spec) == 0x0a7eeeff773308f3u);
+    spec.data.source = KDS_SOURCE_CIFAR100;
+    strcpy(spec.student.model, "resnet20x32");
+    spec.data.augment_pad = 2;
+    spec.data.augment_flip = 1;
+    assert_true(kds_trial_id(&spec) == 0xebb7afcf2ef0c3f5u);
     char text[KDS_ID_CHARS];
     assert_string_equal(kds_trial_id_to_text(0x00ab, text), "00000000000000ab");
 }
@@ -73,6 +78,12 @@ static void roles_know_their_keys(void **state)
         {"data_path", false, false, false},
         {"imbalance_ratio", true, true, true},
         {"imbalance_profile", false, false, false}, /* ratio 1 */
+        {"cifar_labels", false, false, false},      /* other data */
+        {"augment_pad", true, true, true},
+        {"augment_flip", true, true, true},
+        {"teacher_shortcut", false, false, false}, /* no residual network */
+        {"student_norm_epsilon", false, false, false},
+        {"augmented_labels", false, false, false}, /* nothing is augmented */
         {"gaussian_seed", true, true, true},
         {"teacher_model", true, true, false},
         {"student_model", false, true, true},
@@ -136,6 +147,57 @@ static void keys_wake_each_other(void **state)
     assert_true(applies("imbalance_profile", &s));
     s.data.source = KDS_SOURCE_IDX;
     assert_false(applies("gaussian_seed", &s));
+    assert_false(applies("cifar_labels", &s));
+    s.data.source = KDS_SOURCE_CIFAR10;
+    assert_false(applies("cifar_labels", &s));
+    s.data.source = KDS_SOURCE_CIFAR100;
+    assert_true(applies("cifar_labels", &s));
+
+    /* Keys of residual networks: each recipe asks its own model. */
+    static const char *const of_resnet[] = {"shortcut", "norm_momentum", "norm_epsilon"};
+    for (int i = 0; i < 3; i++) {
+        char teacher[64];
+        char student[64];
+        snprintf(teacher, sizeof teacher, "teacher_%s", of_resnet[i]);
+        snprintf(student, sizeof student, "student_%s", of_resnet[i]);
+        s = example(KDS_ROLE_STUDENT);
+        strcpy(s.student.model, "resnet20x32");
+        assert_true(applies(student, &s) && !applies(teacher, &s));
+        strcpy(s.student.model, "lenet5");
+        strcpy(s.teacher.model, "resnet8");
+        assert_true(!applies(student, &s) && applies(teacher, &s));
+        s.role = KDS_ROLE_TEACHER;
+        assert_true(!applies(student, &s) && applies(teacher, &s));
+        s.role = KDS_ROLE_BASELINE;
+        assert_true(!applies(student, &s) && !applies(teacher, &s));
+    }
+}
+
+/* What the teacher sees matters when something is augmented and its labels have a weight. */
+static void augmentation_wakes_the_labels(void **state)
+{
+    (void)state;
+    for (int pad = 0; pad < 2; pad++) {
+        for (int flip = 0; flip < 2; flip++) {
+            for (int mixed = 0; mixed < 2; mixed++) {
+                kds_trial_spec s = example(KDS_ROLE_STUDENT);
+                s.data.source = KDS_SOURCE_IDX;
+                s.data.augment_pad = 2 * pad;
+                s.data.augment_flip = flip;
+                s.distill.mixing = 0.25 * mixed;
+                assert_int_equal(applies("augmented_labels", &s), mixed && (pad || flip));
+                kds_trial_spec cached = s;
+                cached.distill.augmented_labels = KDS_AUGMENTED_CACHED;
+                assert_int_equal(kds_trial_id(&cached) != kds_trial_id(&s), mixed && (pad || flip));
+                s.role = KDS_ROLE_TEACHER; /* its own training images are augmented, but it has no teacher */
+                assert_false(applies("augmented_labels", &s));
+                assert_true(applies("augment_pad", &s));
+                s.role = KDS_ROLE_BASELINE;
+                assert_false(applies("augmented_labels", &s));
+                assert_true(applies("augment_flip", &s));
+            }
+        }
+    }
 }
 
 static void equal_meaning_equal_id(void **state)
@@ -182,7 +244,7 @@ static uint64_t next_random(uint64_t *x)
 static void randomise(kds_trial_spec *spec, uint64_t *random)
 {
     static const double numbers[] = {0.0, 0.5, 1.0};
-    static const char *const texts[] = {"mlp", "mlp:8", "mlp:8-4"};
+    static const char *const texts[] = {"mlp:8", "resnet8", "lenet5"};
     static const double list[] = {1.0, 2.0};
     int n_slots;
     const kds_slot *slots = kds_slots(&n_slots);
@@ -308,7 +370,7 @@ static void text_and_json(void **state)
     spec.data.source = KDS_SOURCE_IDX;
     kds_text text = {0};
     kds_trial_spec_to_text(&spec, &text);
-    assert_string_equal(kds_text_string(&text), "kdsweep_numerics = 1\n"
+    assert_string_equal(kds_text_string(&text), "kdsweep_numerics = 2\n"
                                                 "role = \"baseline\"\n"
                                                 "seeds = 3\n"
                                                 "data.source = \"idx\"\n"
@@ -318,6 +380,8 @@ static void text_and_json(void **state)
                                                 "data.validation.fraction = 0.5\n"
                                                 "data.split_seed = 0\n"
                                                 "data.standardize = \"global\"\n"
+                                                "data.augment.pad = 0\n"
+                                                "data.augment.flip = false\n"
                                                 "student.model = \"mlp:64\"\n"
                                                 "student.objective = \"standard\"\n"
                                                 "student.train.epochs = 30\n"
@@ -389,8 +453,67 @@ static void impossible_combinations(void **state)
     s.data.max_count = 100;
     assert_impossible(&s, "imbalance_ratio", "the smallest class would be empty (the largest has 100 examples)");
     s = good;
+    strcpy(s.student.model, "resnet18");
+    assert_impossible(&s, "student_model",
+                      "\"resnet18\" is not a model; take resnet14 or resnet20: a CIFAR residual "
+                      "network has depth 6k + 2");
+    static const int files[] = {KDS_SOURCE_IDX, KDS_SOURCE_HDF5, KDS_SOURCE_CIFAR10, KDS_SOURCE_CIFAR100};
+    for (int i = 0; i < 4; i++) {
+        s = good;
+        s.data.source = files[i];
+        assert_impossible(&s, "data_path", "must be given for files");
+    }
+
+    /* What only images have, of data that are none; of files this is not known yet. */
+    s = good;
     s.data.source = KDS_SOURCE_HDF5;
-    assert_impossible(&s, "data_path", "must be given for files");
+    strcpy(s.data.path, "x.h5");
+    strcpy(s.student.model, "lenet5");
+    s.data.augment_pad = 2;
+    s.data.augment_flip = 1;
+    s.data.standardize = KDS_STANDARDIZE_HALF;
+    KDS_TEST_OK(kds_trial_spec_check(&s, &i_slot, &err), &err);
+    s.data.source = KDS_SOURCE_GAUSSIANS;
+    assert_impossible(&s, "student_model", "generated Gaussians are no images");
+    strcpy(s.student.model, "mlp");
+    assert_impossible(&s, "augment_pad", "generated Gaussians are no images");
+    s.data.augment_pad = 0;
+    assert_impossible(&s, "augment_flip", "generated Gaussians are no images");
+    s.data.augment_flip = 0;
+    assert_impossible(&s, "standardize", "generated Gaussians are no images");
+    s.data.standardize = KDS_STANDARDIZE_CHANNEL;
+    assert_impossible(&s, "standardize", "generated Gaussians are no images");
+    s.data.standardize = KDS_STANDARDIZE_FEATURE;
+    KDS_TEST_OK(kds_trial_spec_check(&s, &i_slot, &err), &err);
+}
+
+/* A teacher that averages cannot label what nobody has seen; only where it would have to. */
+static void live_labels_need_one_network(void **state)
+{
+    (void)state;
+    static const char message[] = "a teacher that returns the average of its iterates cannot label augmented images";
+    int i_slot = 0;
+    kds_error err = KDS_ERROR_INIT;
+    kds_trial_spec bad = example(KDS_ROLE_STUDENT);
+    bad.data.source = KDS_SOURCE_CIFAR10;
+    strcpy(bad.data.path, "x");
+    bad.data.augment_flip = 1;
+    bad.teacher.objective = KDS_OBJECTIVE_ROBUST;
+    bad.teacher.robust_iterate = KDS_ITERATE_AVERAGED;
+    assert_impossible(&bad, "augmented_labels", message);
+    bad.teacher.objective = KDS_OBJECTIVE_TRADEOFF;
+    assert_impossible(&bad, "augmented_labels", message);
+    for (int i = 0; i < 7; i++) {
+        kds_trial_spec good = bad;
+        good.role = i == 0 ? KDS_ROLE_TEACHER : i == 1 ? KDS_ROLE_BASELINE : KDS_ROLE_STUDENT;
+        good.data.augment_flip = i != 2;
+        good.distill.mixing = i == 3 ? 0.0 : 1.0;
+        good.distill.augmented_labels = i == 4 ? KDS_AUGMENTED_CACHED : KDS_AUGMENTED_LIVE;
+        good.teacher.objective = i == 5 ? KDS_OBJECTIVE_BALANCED : KDS_OBJECTIVE_TRADEOFF;
+        good.teacher.robust_iterate = i == 6 ? KDS_ITERATE_LAST : KDS_ITERATE_AVERAGED;
+        KDS_TEST_OK(kds_trial_spec_check(&good, &i_slot, &err), &err);
+        assert_int_equal(i_slot, -1);
+    }
 }
 
 static void role_names(void **state)
@@ -408,12 +531,14 @@ int main(void)
         cmocka_unit_test(ids_are_stable),
         cmocka_unit_test(roles_know_their_keys),
         cmocka_unit_test(keys_wake_each_other),
+        cmocka_unit_test(augmentation_wakes_the_labels),
         cmocka_unit_test(equal_meaning_equal_id),
         cmocka_unit_test(exactly_the_keys_that_apply_count),
         cmocka_unit_test(canonical_keeps_the_id),
         cmocka_unit_test(a_teacher_is_shared),
         cmocka_unit_test(text_and_json),
         cmocka_unit_test(impossible_combinations),
+        cmocka_unit_test(live_labels_need_one_network),
         cmocka_unit_test(role_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
