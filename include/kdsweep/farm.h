@@ -19,6 +19,7 @@ typedef enum kds_job_state {
     KDS_JOB_WAITING,  /* to be run, or waiting for its parent */
     KDS_JOB_FINISHED, /* needs no run: its row is in the file (a parent: its children may start) */
     KDS_JOB_UNUSABLE, /* finished as a row, but failed or diverged: its children cannot run */
+    KDS_JOB_BEGUN,    /* as WAITING, but an earlier run left part of it: it goes before all others */
 } kds_job_state;
 
 typedef struct kds_farm_job {
@@ -26,6 +27,9 @@ typedef struct kds_farm_job {
     uint8_t state;  /* kds_job_state at the start */
     double cost;    /* any unit, > 0 and finite; only relative sizes matter */
 } kds_farm_job;
+
+/* Does it have to run? */
+bool kds_farm_job_is_open(const kds_farm_job *job);
 
 typedef enum kds_outcome_kind {
     KDS_OUTCOME_DONE,
@@ -62,7 +66,8 @@ typedef struct kds_command {
  * KDS_MEMORY; KDS_INTERNAL when the jobs are not a forest of depth two with costs > 0.
  *
  * Order: a job's urgency is its cost, for a parent plus what waits behind it (its largest child, or all its children spread
- * over all workers, whichever is more); the most urgent ready job goes first, parents first among equals. A worker is given
+ * over all workers, whichever is more); the most urgent ready job goes first, parents first among equals; what was BEGUN, and the
+ * parent that it waits for, are more urgent than all others. A worker is given
  * children of the parent whose artifacts it holds as long as the jobs passed over are short against the work left.
  * A reserve is given only where it can delay nothing: the coordinator cannot take it back.
  * A sweep of a million jobs on thousands of workers takes O(log n_jobs) per event and about 30 bytes per job. */
@@ -70,11 +75,22 @@ kds_status kds_sched_new(const kds_farm_job *jobs, int32_t n_jobs, int n_workers
                          kds_error *err);
 void kds_sched_free(kds_sched *sched);
 
+/* What earlier runs spent on each job, seconds [n_jobs]; borrowed, NULL: nothing. Before the first event; only for the estimate of
+ * how far a running job is. */
+void kds_sched_set_seconds_before(kds_sched *sched, const float *seconds_before);
+
+/* What time it is, in seconds since whenever: what happens from here on happens then. Only for the estimate of how far the running
+ * jobs are: no decision depends on it. */
+void kds_sched_time_is(kds_sched *sched, double now);
+
 /* Events. A worker that becomes ready is announced once; then it reports every job it was given: one that it hands back
  * unstarted, or could not finish, as INTERRUPTED, which may be given again. LOST counts as INTERRUPTED, and stops everything.
  * An event that cannot be (a job the worker does not hold) is a bug and asserts. */
 void kds_sched_worker_ready(kds_sched *sched, int worker);
 void kds_sched_job_ended(kds_sched *sched, int worker, int32_t job, kds_outcome_kind kind, double seconds);
+/* The worker's running job (the first it holds) is so far, 0 .. 1; NaN says nothing. Better than an estimate, for those that can
+ * tell: all others are taken to be as fast as what is known. */
+void kds_sched_job_is_at(kds_sched *sched, int worker, double fraction);
 /* Stop everything: no job is given or skipped any more; STOP goes to every worker. Idempotent. */
 void kds_sched_stop(kds_sched *sched);
 /* The worker has left, usually after STOP, which also comes when nothing is left to do. Jobs it still held go back. */
@@ -93,6 +109,10 @@ typedef struct kds_sched_progress {
     int n_workers, n_busy;
     double cost_total, cost_done; /* of the jobs that this run has to do; a skipped job is none */
     double seconds_per_cost;      /* of the jobs done so far, weighted by cost; NaN before the first is done */
+    /* The parts of the running jobs that are done, told or estimated; not in cost_done. A job in a reserve has none. An estimate:
+     * it may fall. */
+    double cost_running;
+    double seconds_left; /* an estimate, too; NaN before anything is known about the speed */
 } kds_sched_progress;
 void kds_sched_get_progress(const kds_sched *sched, kds_sched_progress *out);
 
@@ -119,6 +139,8 @@ typedef struct kds_farm_callbacks {
     /* Root only, from tick and while waiting, at most every 0.1 s, and once at the end: show progress. May call kds_sched_stop
      * (--stop-after). May be NULL. */
     void (*progress)(void *context, kds_sched *sched);
+    /* Root only, before `progress` and while the root is inside `run`: how far is that job, 0 .. 1? NaN: unknown. May be NULL. */
+    double (*how_far)(void *context);
 } kds_farm_callbacks;
 
 typedef struct kds_farm_config {
@@ -126,6 +148,7 @@ typedef struct kds_farm_config {
     int32_t n_jobs;
     size_t max_bytes; /* largest outcome->bytes, the same on every rank; a rank holds a few buffers of this size */
     int n_reserve;    /* jobs a worker holds beside the one it runs; 1 hides the latency of a busy root */
+    const float *seconds_before; /* root only, [n_jobs] or NULL: kds_sched_set_seconds_before */
 } kds_farm_config;
 
 typedef struct kds_farm_report {

@@ -172,7 +172,7 @@ typedef struct kds_artifact {
     int32_t n_classes;
     float *train_logits;      /* [n_train][n_classes] in the order of kds_split_view.train */
     float *validation_logits; /* [n_validation][n_classes] */
-    float *parameters;        /* [n_parameters] */
+    float *parameters;        /* [n_parameters] stored values: parameters, then running statistics (nn.h) */
     void *memory;
 } kds_artifact;
 /* Content address: everything the labels depend on. */
@@ -184,10 +184,14 @@ kds_status kds_artifact_read(const char *work, uint64_t key, kds_artifact **out,
 bool kds_artifact_exists(const char *work, uint64_t key);
 void kds_artifact_free(kds_artifact *artifact);
 
-/* Checkpoints: <work>/checkpoints/<spec id>.ckpt, opaque bytes with a checksum, written atomically. */
-kds_status kds_checkpoint_write(const char *work, uint64_t id, const void *bytes, size_t n_bytes, kds_error *err);
+/* Checkpoints: <work>/checkpoints/<spec id>.ckpt, opaque bytes with a checksum behind a head, written atomically. seconds: training that the
+ * trial has had so far. */
+kds_status kds_checkpoint_write(const char *work, uint64_t id, double seconds, const void *bytes, size_t n_bytes,
+                                kds_error *err);
 /* *bytes NULL when there is none or it is damaged (never an error: the trial starts over). kds_free it. */
 void kds_checkpoint_read(const char *work, uint64_t id, void **bytes, size_t *n_bytes);
+/* The seconds it was written with; 0 when there is none or its head or its length is damaged. Cheap: the bytes are not read. */
+double kds_checkpoint_seconds(const char *work, uint64_t id);
 void kds_checkpoint_remove(const char *work, uint64_t id);
 /* Spec ids of the trials that have one, at most n_max of them; returns how many. */
 int kds_checkpoint_list(const char *work, uint64_t *ids, int n_max);

@@ -15,13 +15,14 @@
 typedef struct kds_teacher_labels {
     const float *train_logits;      /* in the order of kds_split_view.train */
     const float *validation_logits; /* in the order of kds_split_view.validation */
+    const float *values;            /* [n_values] of the teacher's model; needed when kds_trial_teaches_live */
 } kds_teacher_labels;
 
 /* Where a teacher's labels go when it has been trained; caller's arrays of the right size, or all NULL. */
 typedef struct kds_train_outputs {
     float *train_logits;
     float *validation_logits;
-    float *parameters; /* [n_parameters] */
+    float *values; /* [n_values]: kds_model */
 } kds_train_outputs;
 
 typedef struct kds_trainer kds_trainer;
@@ -34,11 +35,12 @@ void kds_trainer_free(kds_trainer *trainer);
 typedef struct kds_train_hooks {
     bool (*interrupt)(void *context);
     /* Every `checkpoint_seconds` (0: never), and when interrupted after at least `checkpoint_after` seconds of training: keep these
-     * bytes, replacing the trial's earlier ones. Failure is not fatal. */
+     * bytes, replacing the trial's earlier ones. bytes NULL: there was no memory for so many. Failure is not fatal. */
     void (*checkpoint)(void *context, const void *bytes, size_t n_bytes);
     double checkpoint_seconds;
     double checkpoint_after;
     void *context;
+    double *fraction; /* kept up to date: steps done of all, those before a checkpoint too. May be NULL */
 } kds_train_hooks;
 
 /*
@@ -52,16 +54,28 @@ kds_status kds_train_trial(kds_trainer *trainer, const kds_trial_spec *spec, con
                            const kds_train_hooks *hooks, const kds_train_outputs *outputs, kds_trial_result *result,
                            kds_error *err);
 
-/* Number of parameters of a model on this many features and classes. KDS_GRID for a bad name. */
-kds_status kds_train_n_parameters(const char *model, int32_t n_features, int32_t n_classes, int64_t *out,
-                                  kds_error *err);
+/* Seconds of training in a checkpoint that the hook was given, those of earlier runs included as far as the trial went on with them. */
+double kds_train_checkpoint_seconds(const void *bytes);
+
+/* Bytes of such a checkpoint, about: without the packed row, and without what pads the network's memory. n_values: of the trial's model. A
+ * checkpoint is there beside the workspace while it is being written. */
+double kds_train_checkpoint_bytes(const kds_trial_spec *spec, int64_t n_values, int32_t n_classes, int64_t n_train,
+                                  int64_t n_validation, int64_t n_test);
+
+/* Does this student's teacher run on each augmented batch? Otherwise its cached labels are all that a step needs. Even then the labels of
+ * the multiplier update and the teacher's marginal (methods 0.4) are the cached ones, of the images as they are: a marginal belongs to the
+ * data, and validation is never augmented. KDS_GRID from training and sizes if the teacher returns the average of its iterates. */
+bool kds_trial_teaches_live(const kds_trial_spec *spec);
+
+/* Stored values (parameters and running statistics) of a recipe's model on these data. KDS_GRID for a model that does not fit. */
+kds_status kds_train_n_values(const kds_recipe *recipe, const kds_data_shape *data, int64_t *out, kds_error *err);
 
 /* Bytes of workspace that kds_train_trial takes for this trial: exact. */
-kds_status kds_train_workspace(const kds_trial_spec *spec, int32_t n_features, int32_t n_classes, int64_t n_train,
+kds_status kds_train_workspace(const kds_trial_spec *spec, const kds_data_shape *data, int64_t n_train,
                                int64_t n_validation, int64_t n_test, size_t *out, kds_error *err);
 
-/* Floating-point operations (multiply-adds times two) of this trial: training, evaluation, multiplier updates. */
-kds_status kds_train_flops(const kds_trial_spec *spec, int32_t n_features, int32_t n_classes, int64_t n_train,
+/* Floating-point operations (multiply-adds times two) of this trial: training, evaluation, multiplier updates, a live teacher. */
+kds_status kds_train_flops(const kds_trial_spec *spec, const kds_data_shape *data, int64_t n_train,
                            int64_t n_validation, int64_t n_test, double *out, kds_error *err);
 
 #endif

@@ -1,5 +1,7 @@
 #include "calibrate.h"
 
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "kdsweep/arena.h"
@@ -8,97 +10,125 @@
 #include "kdsweep/nn.h"
 
 enum { MAX_CALIBRATED = 8, MAX_LOOKED_AT = 10000 };
-static const double seconds_each = 0.25;
+static const double seconds_each = 0.25, seconds_together = 6;
+
+/* A step takes no more than this where its batch allows: a step of resnet110 on 1024 images would take ten seconds and gigabytes, and goes at
+ * the speed of one on a few images. */
+static const double flops_of_step = 8e9;
+
+/* Rows of a step: the recipe's batch, or fewer. */
+static int32_t rows_of_step(const kds_model *model, int32_t batch)
+{
+    double most = floor(flops_of_step / (2 * kds_model_training_macs(model)));
+    return most >= batch ? batch : most > 1 ? (int32_t)most : 1;
+}
 
 /* Seconds per flop of training steps with this recipe. */
-static kds_status time_recipe(const kds_recipe *recipe, const kds_kernels *kernels, int32_t n_features,
-                              int32_t n_classes, double *out, kds_error *err)
+static kds_status time_recipe(const kds_recipe *recipe, const kds_kernels *kernels, const kds_data_shape *data,
+                              double *out, kds_error *err)
 {
     kds_status status;
     kds_model model;
-    kds_net net;
+    kds_net *net = NULL;
     kds_loss loss;
-    float *x = NULL, *d_logits = NULL;
+    float *d_logits = NULL;
     double *prior = NULL;
-    int32_t *label = NULL;
+    int32_t *label = NULL, n_rows;
     kds_arena memory = {0};
-    KDS_TRY(kds_model_make(recipe->model, n_features, n_classes, &model, err));
+    KDS_TRY(kds_model_make(recipe, data, &model, err));
+    n_rows = rows_of_step(&model, recipe->batch);
     for (int pass = 0; pass < 2; pass++) { /* measure, then take */
         kds_arena arena = pass == 0 ? kds_arena_measure() : memory;
-        kds_net_take(&net, &model, kernels, recipe->batch, &arena);
-        kds_loss_take(&loss, n_classes, recipe->batch, &arena);
-        x = KDS_ARENA_TAKE(&arena, (size_t)recipe->batch * (size_t)n_features, float);
-        d_logits = KDS_ARENA_TAKE(&arena, (size_t)recipe->batch * (size_t)n_classes, float);
-        prior = KDS_ARENA_TAKE(&arena, (size_t)n_classes, double);
-        label = KDS_ARENA_TAKE(&arena, (size_t)recipe->batch, int32_t);
+        net = kds_net_take(&model, kernels, n_rows, KDS_NET_TRAINS, &arena);
+        kds_loss_take(&loss, model.n_classes, n_rows, &arena);
+        d_logits = KDS_ARENA_TAKE(&arena, (size_t)n_rows * (size_t)model.n_classes, float);
+        prior = KDS_ARENA_TAKE(&arena, (size_t)model.n_classes, double);
+        label = KDS_ARENA_TAKE(&arena, (size_t)n_rows, int32_t);
         if (pass == 0) {
             KDS_TRY(kds_arena_init(&memory, arena.used, err));
         }
     }
-    for (int64_t i = 0; i < (int64_t)recipe->batch * n_features; i++) {
-        x[i] = (float)(i % 7) - 3.0f;
-    }
-    for (int32_t y = 0; y < n_classes; y++) {
-        prior[y] = 1.0 / n_classes;
-    }
-    kds_net_init(&net, 0, 0);
-    kds_loss_init(&loss, kernels, recipe, NULL, prior, NULL, 0);
-    double flops = 0, start = 0, elapsed = 0;
-    for (int step = 0; elapsed < seconds_each; step++) {
-        const float *logits = kds_net_forward(&net, x, recipe->batch);
-        kds_loss_gradient(&loss, recipe->batch, logits, label, NULL, d_logits);
-        kds_net_backward(&net, x, recipe->batch, d_logits);
-        kds_net_step(&net, recipe, 1e-6);
-        if (step == 0) { /* the first step warms up: it is not counted */
-            start = kds_clock_wall();
-        } else {
-            flops += 2 * kds_model_training_macs(&model) * recipe->batch;
-            elapsed = kds_clock_wall() - start;
+    kds_net_init(net, 0, 0);
+    float *x = kds_net_input(net);
+    int64_t pitch = kds_net_input_pitch(net);
+    for (int32_t i = 0; i < n_rows; i++) {
+        for (int32_t j = 0; j < model.n_features; j++) {
+            x[i * pitch + j] = (float)((i + j) % 7) - 3.0f;
         }
     }
+    for (int32_t y = 0; y < model.n_classes; y++) {
+        prior[y] = 1.0 / model.n_classes;
+    }
+    kds_loss_init(&loss, kernels, recipe, NULL, prior, NULL, 0);
+    const uint64_t denormals = kds_denormals_to_zero(); /* as in training */
+    double flops = 0, elapsed = 0, start = kds_clock_wall();
+    for (int step = 0; elapsed < seconds_each; step++) {
+        const float *logits = kds_net_forward(net, n_rows, KDS_NET_TRAINS);
+        kds_loss_gradient(&loss, n_rows, logits, label, NULL, d_logits);
+        kds_net_backward_step(net, n_rows, d_logits, recipe, 1e-6);
+        double now = kds_clock_wall();
+        if (step == 0 && now - start < seconds_each) { /* the first step warms up: it counts only if one is enough */
+            start = now;
+        } else {
+            flops += 2 * kds_model_training_macs(&model) * n_rows;
+            elapsed = now - start;
+        }
+    }
+    kds_denormals_restore(denormals);
     *out = elapsed / flops;
 out:
     kds_arena_clear(&memory);
     return status;
 }
 
-kds_status kds_calibrate(const kds_plan *plan, const double *costs, const kds_kernels *kernels, int32_t n_features,
-                         int32_t n_classes, double *seconds_per_flop, kds_error *err)
+/* A model of the plan with its batch, and what the plan spends on it. */
+typedef struct spending {
+    kds_recipe recipe;
+    double cost;
+} spending;
+
+static int compare_cost(const void *a, const void *b)
 {
-    kds_status status = KDS_OK;
-    struct {
-        char model[KDS_MODEL_CHARS];
-        int32_t batch;
-        kds_recipe recipe;
-        double cost;
-    } seen[MAX_CALIBRATED];
-    int n_seen = 0;
+    double x = ((const spending *)a)->cost, y = ((const spending *)b)->cost;
+    return (x < y) - (x > y);
+}
+
+/* The dearest first; returns how many. */
+static int list_spending(const kds_plan *plan, const double *costs, spending *list, int n_max)
+{
+    int n = 0;
     int32_t stride = 1 + plan->n_jobs / MAX_LOOKED_AT; /* weights need no more than a sample */
     for (int32_t i = 0; i < plan->n_jobs; i += stride) {
         kds_trial_spec spec;
         kds_plan_spec(plan, i, &spec);
         const kds_recipe *recipe = kds_trial_recipe(&spec);
         int k = 0;
-        while (k < n_seen && (seen[k].batch != recipe->batch || strcmp(seen[k].model, recipe->model) != 0)) {
+        while (k < n && (list[k].recipe.batch != recipe->batch || strcmp(list[k].recipe.model, recipe->model) != 0)) {
             k++;
         }
-        if (k == n_seen && n_seen < MAX_CALIBRATED) {
-            memcpy(seen[k].model, recipe->model, sizeof seen[k].model);
-            seen[k].batch = recipe->batch;
-            seen[k].recipe = *recipe;
-            seen[k].cost = 0;
-            n_seen++;
+        if (k == n && n < n_max) {
+            list[n++] = (spending){.recipe = *recipe};
         }
-        if (k < n_seen) {
-            seen[k].cost += costs[i];
+        if (k < n) {
+            list[k].cost += costs[i];
         }
     }
-    double seconds = 0, cost = 0;
-    for (int k = 0; k < n_seen; k++) {
+    qsort(list, (size_t)n, sizeof *list, compare_cost);
+    return n;
+}
+
+kds_status kds_calibrate(const kds_plan *plan, const double *costs, const kds_kernels *kernels,
+                         const kds_data_shape *data, double *seconds_per_flop, kds_error *err)
+{
+    kds_status status = KDS_OK;
+    spending list[MAX_CALIBRATED];
+    int n = list_spending(plan, costs, list, MAX_CALIBRATED);
+    double seconds = 0, cost = 0, start = kds_clock_wall();
+    for (int k = 0; k < n && (k == 0 || kds_clock_wall() - start < seconds_together); k++) {
         double per_flop;
-        KDS_TRY(time_recipe(&seen[k].recipe, kernels, n_features, n_classes, &per_flop, err));
-        seconds += per_flop * seen[k].cost;
-        cost += seen[k].cost;
+        KDS_TRY(time_recipe(&list[k].recipe, kernels, data, &per_flop, err));
+        seconds += per_flop * list[k].cost;
+        cost += list[k].cost;
     }
     *seconds_per_flop = cost > 0 ? seconds / cost : 0;
 out:

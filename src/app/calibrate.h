@@ -6,10 +6,10 @@
 #include "kdsweep/plan.h"
 
 /*
- * Train a few mini-batches of the models of this plan (generated inputs, at most MAX_CALIBRATED different ones, a quarter of a second each)
- * and give the seconds per floating-point operation, weighted by what the plan spends on each. costs: [n_jobs] of the plan.
+ * Train a few mini-batches of the models of this plan (generated inputs) and give the seconds per floating-point operation, weighted by what
+ * the plan spends on each model. The dearest come first, at most MAX_CALIBRATED, until a few seconds are over. costs: [n_jobs] of the plan.
  */
-kds_status kds_calibrate(const kds_plan *plan, const double *costs, const kds_kernels *kernels, int32_t n_features,
-                         int32_t n_classes, double *seconds_per_flop, kds_error *err);
+kds_status kds_calibrate(const kds_plan *plan, const double *costs, const kds_kernels *kernels,
+                         const kds_data_shape *data, double *seconds_per_flop, kds_error *err);
 
 #endif

@@ -80,6 +80,7 @@ static kds_status print_sizes(const kds_plan *plan, const kds_dataset *sizes, co
     printf("  %-29s %s\n", "largest trial, per rank", kds_bytes_to_text(survey->workspace, text));
     printf("  %-29s %s\n", "row, labels, jobs, per rank",
            kds_bytes_to_text(3 * row + survey->artifact + plan->n_jobs * 41.0, text));
+    printf("  %-29s %s\n", "checkpoint, per rank", kds_bytes_to_text(survey->checkpoint + row, text));
     printf("\ndisk\n");
     printf("  %-29s %s\n", "results file", kds_bytes_to_text(bytes, text));
     kds_store_bytes(&layout.layout, print_variable, &bytes);
@@ -108,7 +109,8 @@ static kds_status print_forecast(const kds_plan *plan, const kds_dataset *sizes,
         jobs[i] = (kds_farm_job){plan->jobs[i].teacher, KDS_JOB_WAITING, costs[i]};
         all += costs[i];
     }
-    KDS_TRY(kds_calibrate(plan, costs, &kernels, sizes->n_features, sizes->n_classes, &per_flop, err));
+    const kds_data_shape shape = kds_dataset_shape(sizes);
+    KDS_TRY(kds_calibrate(plan, costs, &kernels, &shape, &per_flop, err));
     printf("\ntime, by the speed of this machine's core now (%.1f GFLOP/s on these models)\n", 1e-9 / per_flop);
     printf("  %-29s %s\n", "work, one core", kds_seconds_to_text(all * per_flop, text));
     printf("  %8s  %-16s %s\n", "ranks", "makespan", "ranks busy");
@@ -158,6 +160,10 @@ static void print_warnings(const kds_plan *plan, const kds_dataset *sizes, const
                line);
     }
     kds_text_clear(&idle);
+    kds_error slow = KDS_ERROR_INIT;
+    if (kds_blas_check_core(&slow) != KDS_OK) {
+        printf("%s  %s (only KDSWEEP_ISA=scalar uses it):\n  %s\n", n++ == 0 ? head : "", slow.message, slow.hint);
+    }
     if (!plan->grid->baseline) {
         printf("%s  no baselines (student.baseline = false): nothing to compare students with\n", n++ == 0 ? head : "");
     }

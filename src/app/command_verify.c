@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "app.h"
+#include "arithmetic.h"
 #include "kdsweep/arena.h"
 #include "kdsweep/clock.h"
 #include "kdsweep/rng.h"
@@ -49,7 +50,7 @@ int kds_command_verify(const kds_options *options, kds_log *log)
     kds_row_plan rows;
     kds_kernels kernels;
     kds_trial_spec spec;
-    char work[KDS_WORK_CHARS], blas[96];
+    char work[KDS_WORK_CHARS], blas[KDS_BLAS_CHARS];
     int n_different = 0;
 
     KDS_TRY(kds_reader_open(options->file, &reader, &err));
@@ -57,8 +58,8 @@ int kds_command_verify(const kds_options *options, kds_log *log)
     KDS_TRY(kds_reader_columns(reader, &id, NULL, &state, NULL, NULL, &err));
     KDS_TRY(kds_blas_single_thread(&err));
     KDS_TRY(kds_kernels_select(&kernels, &err));
-    snprintf(blas, sizeof blas, "%s (%s)", kds_blas_version(), kds_blas_core());
-    if (strcmp(info.isa, kds_isa_name(kernels.isa)) != 0 || strcmp(info.blas, blas) != 0) {
+    kds_arithmetic_blas(&kernels, blas);
+    if (!kds_arithmetic_is_same(&kernels, info.isa, info.blas)) {
         kds_log_warning(
             log, "the file was made with %s kernels and %s, this machine has %s and %s: other bits are to be expected",
             info.isa, info.blas, kds_isa_name(kernels.isa), blas);

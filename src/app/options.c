@@ -279,6 +279,10 @@ static void print_version(FILE *stream, struct argp_state *state)
     const char *isa = kds_kernels_select(&kernels, &err) == KDS_OK ? kds_isa_name(kernels.isa) : err.message;
     fprintf(stream, "kdsweep %s\nMPI      %s\nHDF5     %s\nBLAS     %s (%s)\nISA      %s\n", KDSWEEP_VERSION,
             kds_launch_library(), kds_store_library(), kds_blas_version(), kds_blas_core(), isa);
+    kds_error_clear(&err);
+    if (kds_blas_check_core(&err) != KDS_OK) {
+        fprintf(stream, "mind     %s\n         (only KDSWEEP_ISA=scalar uses it): %s\n", err.message, err.hint);
+    }
 }
 
 void kds_options_parse(int argc, char **argv, int rank, kds_options *out)

@@ -26,15 +26,14 @@ void kds_progress_init(kds_progress *progress, kds_progress_mode mode, kds_log_l
     progress->width = width;
 }
 
-void kds_progress_line(const kds_sched_progress *now, double elapsed, char *line, size_t size)
+void kds_progress_line(const kds_sched_progress *now, char *line, size_t size)
 {
     char eta[KDS_NUMBER_CHARS], done[KDS_NUMBER_CHARS], total[KDS_NUMBER_CHARS], left[KDS_NUMBER_CHARS];
     int n_left = now->n_waiting + now->n_running, n_failed = now->n_unusable + now->n_skipped;
     kds_text text = {0};
-    /* By cost, not by number: a teacher may take as long as fifty students. What runs now counts as not begun. The most wanted comes
-     * first: a narrow terminal cuts the rest. */
-    if (n_left > 0 && now->cost_done > 0) {
-        double seconds = fmax(1, elapsed * (now->cost_total - now->cost_done) / now->cost_done);
+    /* The most wanted comes first: a narrow terminal cuts the rest. */
+    if (n_left > 0 && !isnan(now->seconds_left)) {
+        double seconds = fmax(1, now->seconds_left);
         if (seconds < 60) {
             snprintf(eta, sizeof eta, "%.0f s", seconds);
         } else {
@@ -61,13 +60,25 @@ void kds_progress_hide(void *context)
     }
 }
 
+double kds_progress_fraction(kds_progress *progress, const kds_sched_progress *now)
+{
+    if (now->n_waiting + now->n_running == 0 || now->cost_total <= 0) {
+        return 1;
+    }
+    /* By cost, not by number: a teacher may take as long as fifty students. */
+    const double most = 0.994; /* what "%.0f %%" does not round to 100 */
+    double fraction = fmin((now->cost_done + now->cost_running) / now->cost_total, most);
+    progress->fraction = fmax(progress->fraction, fraction);
+    return progress->fraction;
+}
+
 void kds_progress_show(kds_progress *progress, const kds_sched_progress *now)
 {
     if (progress->mode == KDS_PROGRESS_NONE) {
         return;
     }
     double time = kds_clock_wall(), elapsed = time - progress->start;
-    double fraction = now->cost_total > 0 ? now->cost_done / now->cost_total : 1.0;
+    double fraction = kds_progress_fraction(progress, now);
     bool over = now->n_waiting + now->n_running == 0;
     bool stepped = progress->mode == KDS_PROGRESS_PLAIN && fraction - progress->last_fraction >= plain_fraction &&
                    elapsed > 2;
@@ -77,7 +88,7 @@ void kds_progress_show(kds_progress *progress, const kds_sched_progress *now)
     progress->next = time + (progress->mode == KDS_PROGRESS_BAR ? live_interval : plain_interval);
     progress->last_fraction = fraction;
     char line[192];
-    kds_progress_line(now, elapsed, line, sizeof line);
+    kds_progress_line(now, line, sizeof line);
     if (progress->mode == KDS_PROGRESS_PLAIN) {
         fprintf(stderr, "kdsweep: %3.0f %%, %s\n", 100 * fraction, line);
         return;

@@ -1,7 +1,6 @@
 #include "results_layout.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "kdsweep/arena.h"
 
@@ -43,15 +42,17 @@ static bool is_text(const kds_slot *slot)
     return slot->type == KDS_KEY_TEXT || slot->type == KDS_KEY_CHOICE;
 }
 
-/* A text value that outlives the spec it was read from: the grid's own copy (axes), or the base spec's. */
+/* A text value that outlives the spec it was read from, and as it was given: the grid's own copy (axes), or the base spec's. By hash, as the
+ * spec has the shortest name of a model. */
 static const char *lasting_text(const kds_grid *grid, int i_slot, const char *text)
 {
     const kds_slot *slot = &kds_slots(&(int){0})[i_slot];
+    const uint64_t hash = kds_slot_value_hash(slot, (kds_value){.text = text});
     for (int a = 0; a < grid->n_axes; a++) {
         const kds_axis *axis = &grid->axes[a];
         for (int k = 0; k < axis->n_slots; k++) {
             for (int v = 0; axis->slots[k] == i_slot && v < axis->n_values; v++) {
-                if (strcmp(axis->values[v].text, text) == 0) {
+                if (kds_slot_value_hash(slot, axis->values[v]) == hash) {
                     return axis->values[v].text;
                 }
             }

@@ -1,11 +1,12 @@
 /* `kdsweep grid.cfg`: run the sweep, or go on with it. */
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "app.h"
+#include "arithmetic.h"
+#include "checkpoints.h"
 #include "kdsweep/arena.h"
 #include "kdsweep/clock.h"
 #include "progress.h"
@@ -35,9 +36,11 @@ typedef struct sweep {
     kds_lock *lock;
     kds_store *store;
     kds_kernels kernels;
-    char blas[96];
+    char blas[KDS_BLAS_CHARS];
     uint8_t *status; /* [n_jobs] rows when this run began */
     kds_farm_job *jobs;
+    /* [n_jobs] training in the checkpoints; NULL where there is none, and elsewhere than on rank 0 */
+    float *seconds_before;
     kds_worker *worker;
     kds_farm_report report;
     /* rank 0 */
@@ -65,6 +68,11 @@ static bool must_stop(void *context)
 static void run_job(void *context, int32_t job, kds_tick tick, kds_outcome *outcome)
 {
     kds_worker_run(((sweep *)context)->worker, job, tick, outcome);
+}
+
+static double how_far(void *context)
+{
+    return kds_worker_how_far(((sweep *)context)->worker);
 }
 
 /* The first failure is told at once, with the following ones counted: a sweep that fails everywhere must not flood the screen. */
@@ -132,8 +140,8 @@ static kds_status prepare_data(sweep *self, kds_error *err)
     kds_status status;
     kds_trial_spec spec;
     kds_plan_spec(self->setup.plan, 0, &spec);
-    spec.data.imbalance_ratio =
-        1; /* validation and test are the same at every ratio; a tail that empties a class is a row's failure */
+    /* Validation and test are the same at every ratio; a tail that empties a class is a row's failure. */
+    spec.data.imbalance_ratio = 1;
     spec.data.max_count = 0;
     KDS_TRY(kds_launch_dataset(self->launch, &spec.data, self->log, &self->dataset, err));
     status = kds_split_new(&self->dataset, &spec.data, &self->first_split, err);
@@ -217,7 +225,7 @@ static void warn_of_other_machine(sweep *self)
         return;
     }
     kds_reader_get_info(reader, &info);
-    if (strcmp(info.isa, kds_isa_name(self->kernels.isa)) != 0 || strcmp(info.blas, self->blas) != 0) {
+    if (!kds_arithmetic_is_same(&self->kernels, info.isa, info.blas)) {
         kds_log_warning(
             self->log,
             "%s was begun with %s kernels and %s, this run has %s and %s: new rows are as valid, but not the same "
@@ -244,24 +252,30 @@ out:
     return status;
 }
 
-/* Interrupted trials first: until they are done their checkpoints take room, and the largest cost makes the scheduler begin with them. */
-static void hurry_checkpoints(sweep *self)
+/* Interrupted trials first: until they are done their checkpoints take room. How long they have been trained tells how far they are. */
+static kds_status hurry_checkpoints(sweep *self, kds_error *err)
 {
-    enum { MAX_HURRIED = 4096 };
-    const kds_plan *plan = self->setup.plan;
-    uint64_t ids[MAX_HURRIED];
-    int n_ids = kds_checkpoint_list(self->work, ids, MAX_HURRIED);
-    double largest = 0;
-    for (int32_t i = 0; i < plan->n_jobs; i++) {
-        largest = fmax(largest, self->jobs[i].cost);
+    kds_status status;
+    kds_checkpoint_entry *list;
+    int n;
+    KDS_TRY(kds_checkpoints_find(self->work, self->setup.plan, &list, &n, err));
+    if (n == 0) {
+        goto out;
     }
-    for (int32_t i = 0; n_ids > 0 && i < plan->n_jobs; i++) {
-        for (int k = 0; k < n_ids; k++) {
-            if (plan->jobs[i].id == ids[k]) {
-                self->jobs[i].cost = 1.01 * largest; /* strictly: equal costs go by number */
-            }
+    self->seconds_before = kds_alloc((size_t)self->setup.plan->n_jobs, sizeof *self->seconds_before, err);
+    if (!self->seconds_before) {
+        status = KDS_MEMORY;
+        goto out;
+    }
+    for (int k = 0; k < n; k++) {
+        if (list[k].job >= 0 && self->jobs[list[k].job].state == KDS_JOB_WAITING) {
+            self->jobs[list[k].job].state = KDS_JOB_BEGUN;
+            self->seconds_before[list[k].job] = (float)list[k].seconds;
         }
     }
+out:
+    kds_free(list);
+    return status;
 }
 
 /* Rank 0: what is left to do. A teacher whose row is done is trained again only when a student needs labels that are gone. */
@@ -307,7 +321,12 @@ static kds_status choose_jobs(sweep *self, int *n_left, int *n_for_labels, kds_e
             }
         }
     }
-    hurry_checkpoints(self);
+    /* Whose training will go on: in this run, inside a student's job, or in a later run (--only). */
+    for (size_t i = 0; i < n; i++) {
+        needed[i] = needed[i] || self->jobs[i].state == KDS_JOB_WAITING || self->status[i] == KDS_TRIAL_MISSING;
+    }
+    kds_checkpoints_thin(self->work, plan, needed, self->n_ranks, self->log);
+    KDS_TRY(hurry_checkpoints(self, err));
 out:
     kds_free(needed);
     kds_free(wanted);
@@ -322,7 +341,7 @@ static kds_status agree_on_machine(sweep *self, kds_error *err)
     void *first = mine;
     size_t n_bytes = sizeof mine;
     memset(mine, 0, sizeof mine);
-    snprintf(mine, sizeof mine, "%s kernels and %s", kds_isa_name(self->kernels.isa), self->blas);
+    kds_arithmetic_to_text(&self->kernels, mine, sizeof mine);
     KDS_TRY(kds_launch_broadcast(self->launch, &first, &n_bytes, err));
     if (strcmp(first, mine) != 0) {
         status = kds_error_set(
@@ -405,6 +424,15 @@ static void warn_of_idle_keys(sweep *self)
     kds_text_clear(&idle);
 }
 
+/* All ranks have the same core (agree_on_machine), so one speaks for them. */
+static void warn_of_slow_core(const sweep *self)
+{
+    kds_error slow = KDS_ERROR_INIT;
+    if (*kds_kernels_blas(&self->kernels) && kds_blas_check_core(&slow) != KDS_OK) {
+        kds_log_warning(self->log, "%s: %s", slow.message, slow.hint);
+    }
+}
+
 static void warn_of_crowding(sweep *self, int n_ranks_of_node)
 {
     long n_processors = sysconf(_SC_NPROCESSORS_ONLN);
@@ -426,8 +454,9 @@ static kds_status run_sweep(sweep *self, int argc, char **argv, kds_error *err)
         status = kds_kernels_select(&self->kernels, err);
     }
     KDS_TRY(kds_launch_agree(self->launch, status, err));
-    snprintf(self->blas, sizeof self->blas, "%s (%s)", kds_blas_version(), kds_blas_core());
+    kds_arithmetic_blas(&self->kernels, self->blas);
     KDS_TRY(agree_on_machine(self, err));
+    warn_of_slow_core(self);
     status = kds_setup_new(self->options, self->launch, self->log, &self->setup, err);
     KDS_TRY(kds_launch_agree(self->launch, status, err));
     KDS_TRY(prepare_data(self, err));
@@ -488,9 +517,13 @@ static kds_status run_sweep(sweep *self, int argc, char **argv, kds_error *err)
         self->log->before = kds_progress_hide;
         self->log->context = &self->progress;
     }
-    const kds_farm_config farm = {self->jobs, self->setup.plan->n_jobs,
-                                  self->all_write ? KDS_WORKER_REASON_CHARS : kds_worker_max_bytes(&self->rows), 1};
-    const kds_farm_callbacks callbacks = {self, run_job, deliver, skip, must_stop, progress};
+    const kds_farm_config farm = {.jobs = self->jobs,
+                                  .n_jobs = self->setup.plan->n_jobs,
+                                  .max_bytes = self->all_write ? KDS_WORKER_REASON_CHARS
+                                                               : kds_worker_max_bytes(&self->rows),
+                                  .n_reserve = 1,
+                                  .seconds_before = self->seconds_before};
+    const kds_farm_callbacks callbacks = {self, run_job, deliver, skip, must_stop, progress, how_far};
     status = kds_launch_run_farm(self->launch, &farm, &callbacks, &self->report, err);
     kds_progress_hide(&self->progress);
 out:
@@ -571,6 +604,7 @@ int kds_command_run(const kds_options *options, int argc, char **argv, kds_log *
     kds_trial_result_free(self.received);
     kds_survey_clear(&self.survey);
     kds_free(self.jobs);
+    kds_free(self.seconds_before);
     kds_free(self.status);
     kds_layout_clear(&self.layout);
     kds_split_free(self.first_split);

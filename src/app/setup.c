@@ -89,7 +89,7 @@ void kds_row_plan_make(const kds_plan *plan, const kds_survey *survey, const kds
     out->with_group_counts = dataset->n_groups > 0 && (grid->store_group_counts == KDS_STORE_YES ||
                                                        (grid->store_group_counts == KDS_STORE_AUTO && few));
     if (out->with_parameters) {
-        out->shape.n_parameters = survey->n_parameters;
+        out->shape.n_parameters = survey->n_values;
     }
 }
 
@@ -159,19 +159,20 @@ static double look_at(void *context, const kds_trial_spec *spec)
     kds_survey *survey = self->survey;
     const kds_dataset *sizes = self->sizes;
     const kds_recipe *recipe = kds_trial_recipe(spec);
-    int64_t n_validation, n_test, n_last, n_train = train_size(&spec->data, sizes, &n_last), n_parameters;
+    int64_t n_validation, n_test, n_last, n_train = train_size(&spec->data, sizes, &n_last), n_values;
     size_t workspace;
     double flops = 1;
     kds_setup_split_sizes(&spec->data, sizes, &n_validation, &n_test);
-    KDS_TRY(
-        kds_train_flops(spec, sizes->n_features, sizes->n_classes, n_train, n_validation, n_test, &flops, self->err));
-    KDS_TRY(kds_train_workspace(spec, sizes->n_features, sizes->n_classes, n_train, n_validation, n_test, &workspace,
-                                self->err));
-    KDS_TRY(kds_train_n_parameters(recipe->model, sizes->n_features, sizes->n_classes, &n_parameters, self->err));
-    double artifact = 4.0 * ((double)(n_train + n_validation) * sizes->n_classes + (double)n_parameters);
+    const kds_data_shape shape = kds_dataset_shape(sizes);
+    KDS_TRY(kds_train_flops(spec, &shape, n_train, n_validation, n_test, &flops, self->err));
+    KDS_TRY(kds_train_workspace(spec, &shape, n_train, n_validation, n_test, &workspace, self->err));
+    KDS_TRY(kds_train_n_values(recipe, &shape, &n_values, self->err));
+    double artifact = 4.0 * ((double)(n_train + n_validation) * sizes->n_classes + (double)n_values);
     survey->n_epochs = recipe->epochs > survey->n_epochs ? recipe->epochs : survey->n_epochs;
-    survey->n_parameters = n_parameters > survey->n_parameters ? n_parameters : survey->n_parameters;
+    survey->n_values = n_values > survey->n_values ? n_values : survey->n_values;
     survey->workspace = fmax(survey->workspace, (double)workspace);
+    survey->checkpoint = fmax(survey->checkpoint, kds_train_checkpoint_bytes(spec, n_values, sizes->n_classes, n_train,
+                                                                             n_validation, n_test));
     survey->largest_ratio = fmax(survey->largest_ratio, spec->data.imbalance_ratio);
     survey->smallest_class = n_last < survey->smallest_class ? n_last : survey->smallest_class;
     if (spec->role == KDS_ROLE_TEACHER) {

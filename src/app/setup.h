@@ -22,8 +22,9 @@ void kds_setup_clear(kds_setup *setup);
 /* What the trials of a plan come to. Each kind of trial is looked at once, so that a million are surveyed in no time. */
 typedef struct kds_survey {
     int32_t n_epochs;       /* of the longest training */
-    int64_t n_parameters;   /* of the largest model */
+    int64_t n_values;       /* stored values of the largest model */
     double workspace;       /* bytes of the largest trial */
+    double checkpoint;      /* bytes of the largest checkpoint, its row apart */
     double artifact;        /* bytes of the largest teacher's labels */
     int64_t smallest_class; /* training examples that the longest tail leaves it */
     double largest_ratio;   /* imbalance */

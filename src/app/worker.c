@@ -1,9 +1,11 @@
 #include "worker.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "checkpoints.h"
 #include "kdsweep/arena.h"
 #include "kdsweep/clock.h"
 #include "kdsweep/hash.h"
@@ -21,8 +23,14 @@ struct kds_worker {
     uint64_t split_key;
     kds_artifact *artifact; /* of the last teacher whose labels were used */
     uint64_t artifact_key;
-    char blas[96];
-    kds_error lost; /* what outcome->error points to */
+    const char *blas;  /* OpenBLAS, if a label depends on it */
+    kds_error lost;    /* what outcome->error points to */
+    double fraction;   /* of the trial that runs */
+    bool is_preparing; /* what it trains is not that trial, but its teacher */
+    uint64_t job_id;   /* of that trial */
+    /* Trial of the checkpoint that this worker has written last and nobody has removed; 0: none. */
+    uint64_t checkpoint_id;
+    bool has_warned; /* of a checkpoint that could not be written */
 };
 
 size_t kds_worker_max_bytes(const kds_row_plan *rows)
@@ -41,7 +49,7 @@ kds_status kds_worker_new(const kds_worker_config *config, kds_worker **out, kds
     }
     worker->config = *config;
     gethostname(worker->host, sizeof worker->host - 1);
-    snprintf(worker->blas, sizeof worker->blas, "%s (%s)", kds_blas_version(), kds_blas_core());
+    worker->blas = kds_kernels_blas(config->kernels);
     KDS_TRY(kds_trainer_new(config->kernels, &worker->trainer, err));
     KDS_TRY(kds_trial_result_new(&config->rows->shape, &worker->result, err));
     worker->bytes = kds_alloc(1, config->store ? KDS_WORKER_REASON_CHARS : kds_worker_max_bytes(config->rows), err);
@@ -137,7 +145,7 @@ out:
 /* ---- training -------------------------------------------------------------------------------------------------------------- */
 
 typedef struct hook_context {
-    const kds_worker *worker;
+    kds_worker *worker;
     uint64_t id;
     kds_tick tick;
 } hook_context;
@@ -148,12 +156,39 @@ static bool interrupt_hook(void *context)
     return hook->tick.call && hook->tick.call(hook->tick.context);
 }
 
+static void remove_checkpoint(kds_worker *worker, uint64_t id)
+{
+    if (!worker->config.leaves_nothing) {
+        kds_checkpoint_remove(worker->config.work, id);
+    }
+    if (worker->checkpoint_id == id) {
+        worker->checkpoint_id = 0;
+    }
+}
+
+/* One checkpoint for each rank: an earlier one of another job makes room. But while a teacher is trained again inside its student's job, the
+ * student's own may lie there, to be gone on with. */
 static void checkpoint_hook(void *context, const void *bytes, size_t n_bytes)
 {
     const hook_context *hook = context;
+    kds_worker *worker = hook->worker;
     kds_error err = KDS_ERROR_INIT;
-    if (kds_checkpoint_write(hook->worker->config.work, hook->id, bytes, n_bytes, &err) != KDS_OK) {
-        kds_log_warning(hook->worker->config.log, "no checkpoint: %s", err.message);
+    const uint64_t earlier = worker->checkpoint_id;
+    if (earlier != 0 && earlier != hook->id && earlier != worker->job_id) {
+        remove_checkpoint(worker, earlier);
+    }
+    kds_status status;
+    if (bytes) {
+        status = kds_checkpoint_write(worker->config.work, hook->id, kds_train_checkpoint_seconds(bytes), bytes,
+                                      n_bytes, &err);
+    } else {
+        status = kds_error_set(&err, KDS_MEMORY, NULL, "no memory for its %zu bytes", n_bytes);
+    }
+    if (status == KDS_OK) {
+        worker->checkpoint_id = hook->id;
+    } else if (!worker->has_warned) {
+        worker->has_warned = true;
+        kds_log_warning(worker->config.log, "no checkpoint: %s", err.message);
     }
 }
 
@@ -163,10 +198,14 @@ static kds_status train(kds_worker *worker, const kds_trial_spec *spec, uint64_t
 {
     void *checkpoint = NULL;
     size_t n_checkpoint = 0;
-    hook_context context = {worker, id, tick};
+    hook_context context = {.worker = worker, .id = id, .tick = tick};
     bool alone = worker->config.leaves_nothing;
-    const kds_train_hooks hooks = {interrupt_hook, alone ? NULL : checkpoint_hook, checkpoint_seconds, checkpoint_after,
-                                   &context};
+    const kds_train_hooks hooks = {.interrupt = interrupt_hook,
+                                   .checkpoint = alone ? NULL : checkpoint_hook,
+                                   .checkpoint_seconds = checkpoint_seconds,
+                                   .checkpoint_after = checkpoint_after,
+                                   .context = &context,
+                                   .fraction = worker->is_preparing ? NULL : &worker->fraction};
     if (!alone) {
         kds_checkpoint_read(worker->config.work, id, &checkpoint, &n_checkpoint);
     }
@@ -181,7 +220,7 @@ static kds_status train(kds_worker *worker, const kds_trial_spec *spec, uint64_t
     return status;
 }
 
-/* Room for the labels of the current split and this teacher's parameters. */
+/* Room for the labels of the current split and this teacher's stored values. */
 static kds_status new_artifact(const kds_worker *worker, const kds_trial_spec *spec, kds_artifact **out, kds_error *err)
 {
     kds_status status;
@@ -195,8 +234,8 @@ static kds_status new_artifact(const kds_worker *worker, const kds_trial_spec *s
     }
     *artifact = (kds_artifact){
         .n_train = split->n_train, .n_validation = split->n_validation, .n_classes = dataset->n_classes};
-    KDS_TRY(kds_train_n_parameters(spec->teacher.model, dataset->n_features, dataset->n_classes,
-                                   &artifact->n_parameters, err));
+    const kds_data_shape shape = kds_dataset_shape(dataset);
+    KDS_TRY(kds_train_n_values(&spec->teacher, &shape, &artifact->n_parameters, err));
     block = kds_alloc((size_t)(split->n_train + split->n_validation) * m + (size_t)artifact->n_parameters,
                       sizeof *block, err);
     if (!block) {
@@ -239,6 +278,27 @@ out:
     return status;
 }
 
+/* Read the artifact of the teacher of this spec, which must be what training it would leave. */
+static kds_status read_artifact(kds_worker *worker, const kds_trial_spec *spec, uint64_t key, kds_error *err)
+{
+    kds_status status;
+    const kds_data_shape shape = kds_dataset_shape(worker->config.dataset);
+    kds_artifact *artifact = NULL;
+    int64_t n_values;
+    KDS_TRY(kds_artifact_read(worker->config.work, key, &artifact, err));
+    KDS_TRY(kds_train_n_values(&spec->teacher, &shape, &n_values, err));
+    if (artifact->n_parameters != n_values || artifact->n_train != worker->split->n_train ||
+        artifact->n_validation != worker->split->n_validation || artifact->n_classes != shape.n_classes) {
+        KDS_FAIL(err, KDS_FORMAT, NULL, "the artifact %016llx is of another teacher", (unsigned long long)key);
+    }
+    worker->artifact = artifact;
+    worker->artifact_key = key;
+    artifact = NULL;
+out:
+    kds_artifact_free(artifact);
+    return status;
+}
+
 /* The labels of a student's teacher: the ones in hand, from its artifact, or, where that is lost or damaged, by training it again. */
 static kds_status get_artifact(kds_worker *worker, int32_t teacher_job, kds_tick tick, kds_trial_result *result,
                                kds_error *err)
@@ -251,23 +311,20 @@ static kds_status get_artifact(kds_worker *worker, int32_t teacher_job, kds_tick
     kds_artifact_free(worker->artifact);
     worker->artifact = NULL;
     kds_error lost = KDS_ERROR_INIT;
-    if (kds_artifact_read(worker->config.work, key, &worker->artifact, &lost) == KDS_OK) {
-        worker->artifact_key = key;
-    } else {
+    kds_trial_spec spec;
+    kds_plan_spec(worker->config.plan, teacher_job, &spec);
+    if (read_artifact(worker, &spec, key, &lost) != KDS_OK) {
         kds_log_verbose(worker->config.log, "%s; that teacher is trained again", lost.message);
-        kds_trial_spec spec;
-        kds_plan_spec(worker->config.plan, teacher_job, &spec);
-        KDS_TRY(train_teacher(worker, teacher_job, &spec, tick, result, err));
+        worker->is_preparing = true;
+        status = train_teacher(worker, teacher_job, &spec, tick, result, err);
+        worker->is_preparing = false;
+        KDS_TRY(status);
+        remove_checkpoint(worker, id);
         if (result->status != KDS_TRIAL_DONE) {
             KDS_FAIL(err, KDS_DIVERGED, NULL, "its teacher, trial %d, was trained again for its labels and diverged",
                      (int)teacher_job);
         }
-        if (!worker->config.leaves_nothing) {
-            kds_checkpoint_remove(worker->config.work, id);
-        }
     }
-    KDS_ASSERT(worker->artifact->n_train == worker->split->n_train &&
-               worker->artifact->n_validation == worker->split->n_validation);
 out:
     return status;
 }
@@ -278,6 +335,8 @@ kds_status kds_worker_train(kds_worker *worker, int32_t job, kds_tick tick, kds_
     kds_trial_spec spec;
     kds_teacher_labels labels = {0};
     const kds_job *entry = &worker->config.plan->jobs[job];
+    worker->fraction = NAN;
+    worker->job_id = entry->id;
     kds_plan_spec(worker->config.plan, job, &spec);
     KDS_TRY(get_split(worker, &spec, err));
     if (spec.role == KDS_ROLE_TEACHER) {
@@ -285,13 +344,19 @@ kds_status kds_worker_train(kds_worker *worker, int32_t job, kds_tick tick, kds_
     } else {
         if (spec.role == KDS_ROLE_STUDENT) {
             KDS_TRY(get_artifact(worker, entry->teacher, tick, result, err));
-            labels = (kds_teacher_labels){worker->artifact->train_logits, worker->artifact->validation_logits};
+            labels = (kds_teacher_labels){worker->artifact->train_logits, worker->artifact->validation_logits,
+                                          worker->artifact->parameters};
         }
         KDS_TRY(
             train(worker, &spec, entry->id, spec.role == KDS_ROLE_STUDENT ? &labels : NULL, NULL, tick, result, err));
     }
 out:
     return status;
+}
+
+double kds_worker_how_far(const kds_worker *worker)
+{
+    return worker->fraction;
 }
 
 void kds_worker_run(kds_worker *worker, int32_t job, kds_tick tick, kds_outcome *outcome)
@@ -328,10 +393,11 @@ void kds_worker_run(kds_worker *worker, int32_t job, kds_tick tick, kds_outcome 
         outcome->kind = KDS_OUTCOME_UNUSABLE;
     }
     if (config->status[job] == KDS_TRIAL_DONE) { /* only its labels were wanted: the row is already there */
-        kds_checkpoint_remove(config->work, id);
+        remove_checkpoint(worker, id);
         return;
     }
     if (!config->store) {
+        worker->checkpoint_id = 0;
         kds_trial_result_pack(result, worker->bytes);
         outcome->bytes = worker->bytes;
         outcome->n_bytes = kds_trial_result_packed_size(&result->shape);
@@ -350,5 +416,5 @@ void kds_worker_run(kds_worker *worker, int32_t job, kds_tick tick, kds_outcome 
         outcome->bytes = worker->bytes;
         outcome->n_bytes = KDS_WORKER_REASON_CHARS;
     }
-    kds_checkpoint_remove(config->work, id);
+    remove_checkpoint(worker, id);
 }

@@ -19,8 +19,8 @@ typedef struct kds_worker_config {
     const kds_log *log;
     const char *work; /* work folder */
     kds_store *store; /* where this rank writes rows; NULL: rows travel to rank 0 */
-    const uint8_t
-        *status; /* [n_jobs] rows at the start: a teacher whose row is done is trained again for its labels only */
+    /* [n_jobs] rows at the start: a teacher whose row is done is trained again for its labels only */
+    const uint8_t *status;
     int rank;
     bool leaves_nothing; /* verify: no checkpoint is read or written, no artifact written */
 } kds_worker_config;
@@ -31,8 +31,13 @@ kds_status kds_worker_new(const kds_worker_config *config, kds_worker **out, kds
 void kds_worker_free(kds_worker *worker);
 
 /* kds_farm_callbacks.run, with the worker as context. A trial that cannot be trained (no memory, say) is a row with status failed; a row
- * or an artifact that cannot be written is KDS_OUTCOME_LOST. */
+ * or an artifact that cannot be written is KDS_OUTCOME_LOST. A worker leaves at most one checkpoint behind: the one of a job that came to
+ * nothing goes when another job's is written. */
 void kds_worker_run(kds_worker *worker, int32_t job, kds_tick tick, kds_outcome *outcome);
+
+/* kds_farm_callbacks.how_far: steps done of the trial that this worker is training, a teacher that is trained again for its labels not
+ * counted; NaN before the first. */
+double kds_worker_how_far(const kds_worker *worker);
 
 /* Largest outcome->bytes. */
 size_t kds_worker_max_bytes(const kds_row_plan *rows);

@@ -50,6 +50,7 @@ kds_status kds_desk_init(kds_desk *desk, const kds_farm_config *config, const kd
     *desk = (kds_desk){.config = config, .callbacks = callbacks, .err = err};
     KDS_TRY(kds_hand_init(&desk->hand, config->n_reserve, err));
     KDS_TRY(kds_sched_new(config->jobs, config->n_jobs, n_workers, config->n_reserve, &desk->sched, err));
+    kds_sched_set_seconds_before(desk->sched, config->seconds_before);
 out:
     if (status != KDS_OK) {
         kds_desk_clear(desk);
@@ -67,6 +68,7 @@ void kds_desk_clear(kds_desk *desk)
 void kds_desk_sit_down(kds_desk *desk)
 {
     desk->sat_down = kds_clock_wall();
+    kds_sched_time_is(desk->sched, desk->sat_down);
 }
 
 void kds_desk_get_up(kds_desk *desk)
@@ -135,6 +137,9 @@ void kds_desk_look_up(kds_desk *desk)
     const double now = kds_clock_wall();
     if (callbacks->progress != NULL && now - desk->shown >= progress_every) {
         desk->shown = now;
+        if (desk->is_running && callbacks->how_far != NULL) {
+            kds_sched_job_is_at(desk->sched, 0, callbacks->how_far(callbacks->context));
+        }
         callbacks->progress(callbacks->context, desk->sched);
         desk->callback_seconds += kds_clock_wall() - now;
         kds_desk_obey(desk); /* it may have stopped the sweep */
@@ -174,7 +179,9 @@ bool kds_desk_work(kds_desk *desk, kds_tick tick)
         kds_outcome outcome = {.kind = KDS_OUTCOME_INTERRUPTED};
         if (!desk->must_leave) {
             const double before = kds_clock_wall() - desk->desk_seconds;
+            desk->is_running = true;
             desk->callbacks->run(desk->callbacks->context, job, tick, &outcome);
+            desk->is_running = false;
             desk->busy_seconds += kds_clock_wall() - desk->desk_seconds - before;
             KDS_ASSERT(outcome.n_bytes <= desk->config->max_bytes);
         }

@@ -25,6 +25,7 @@ typedef struct kds_desk {
     const kds_farm_callbacks *callbacks;
     kds_sched *sched;
     kds_hand hand;     /* jobs of worker 0 */
+    bool is_running;   /* worker 0 is inside run */
     bool must_leave;   /* worker 0 was told to stop */
     bool has_left;     /* worker 0 has left */
     kds_status status; /* the first failure, with its record in err */

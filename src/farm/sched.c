@@ -29,6 +29,12 @@ enum { RESERVE_MARGIN = 2 };
 /* Workers with room for a reserve that are looked at after an event. Two, so that the ring empties faster than it fills. */
 enum { OFFERS_PER_EVENT = 2 };
 
+/* A running job that nobody tells anything about is taken to be this far at most, however long it has been running. */
+static const double longest_share = 0.95;
+
+/* So long a running job must be watched before its speed counts, in seconds: the first steps say little. */
+static const double shortest_watch = 1.0;
+
 typedef enum job_place {
     BEFORE,  /* needed no run */
     BLOCKED, /* in the queue of a group whose parent has not ended */
@@ -45,10 +51,18 @@ typedef struct queue {
     int32_t n;
 } queue;
 
+/* What a worker has told of the job that it runs. */
+typedef struct watch {
+    bool is_told;
+    double first, last; /* how far the job was, 0 .. 1 */
+    double first_at;    /* when */
+    double last_at;     /* when it had just become `last`: between its steps it stands still */
+} watch;
+
 /* The open leaves of one parent. */
 typedef struct group {
     queue jobs;
-    double longest;    /* cost of the first job; before the start: of all jobs */
+    double longest;    /* urgency of the first job; while it is not released: the largest cost */
     double sum;        /* cost of all jobs at the start */
     int32_t n_holders; /* workers that hold the parent's artifacts */
     int32_t place;     /* index in `open`, -1: not there */
@@ -58,6 +72,8 @@ typedef struct group {
 
 typedef struct worker {
     double held_cost;
+    double began; /* when it began its first job, were it all done in one go */
+    watch watch;  /* of its first job */
     int32_t n_held;
     int32_t group; /* whose parent's artifacts it holds, -1 none */
     bool is_ready;
@@ -106,6 +122,8 @@ struct kds_sched {
     double cost_ready_parents; /* in the queue of parents */
     double cost_ready_leaves;  /* in the released groups */
     double measured_seconds, measured_cost;
+    const float *seconds_before; /* borrowed; NULL: nothing */
+    double now;
 };
 
 /* ---- queues of jobs -------------------------------------------------------------------------------------------------- */
@@ -187,7 +205,7 @@ static void update_group(kds_sched *sched, int32_t i_group)
     group *self = &sched->groups[i_group];
     const bool belongs = self->is_released && self->jobs.n > 0;
     if (belongs) {
-        self->longest = sched->cost[first_of(sched, &self->jobs)];
+        self->longest = sched->urgency[first_of(sched, &self->jobs)];
     }
     if (belongs && self->place < 0) {
         sift_group(sched, sched->n_open++, i_group);
@@ -382,6 +400,25 @@ static int pop_wanting(kds_sched *sched)
     return i_worker;
 }
 
+static double seconds_before(const kds_sched *sched, int32_t job)
+{
+    return sched->seconds_before != NULL ? (double)sched->seconds_before[job] : 0.0;
+}
+
+static int32_t first_held(const kds_sched *sched, int i_worker)
+{
+    KDS_ASSERT(sched->workers[i_worker].n_held > 0);
+    return sched->held[(size_t)i_worker * (size_t)sched->n_hand];
+}
+
+/* Another job is now the worker's first: it begins to run. */
+static void begin_first(kds_sched *sched, int i_worker)
+{
+    worker *self = &sched->workers[i_worker];
+    self->began = sched->now - seconds_before(sched, first_held(sched, i_worker));
+    self->watch.is_told = false;
+}
+
 static kds_command give(kds_sched *sched, int i_worker, int32_t from)
 {
     worker *self = &sched->workers[i_worker];
@@ -391,7 +428,10 @@ static kds_command give(kds_sched *sched, int i_worker, int32_t from)
     sched->held[(size_t)i_worker * (size_t)sched->n_hand + (size_t)self->n_held] = job;
     self->n_held++;
     self->held_cost += sched->cost[job];
-    sched->n_busy += self->n_held == 1 ? 1 : 0;
+    if (self->n_held == 1) {
+        sched->n_busy++;
+        begin_first(sched, i_worker);
+    }
     /* A leaf without a parent needs no artifacts and leaves those of the worker where they are. */
     const int32_t i_group = is_parent(sched, job) ? sched->group_of[job] : group_of_leaf(sched, job);
     if (i_group > 0) {
@@ -498,6 +538,36 @@ static void let_go(kds_sched *sched, int i_worker, int32_t job)
     memmove(hand + at, hand + at + 1, (size_t)(self->n_held - at) * sizeof *hand);
     self->held_cost = self->n_held > 0 ? self->held_cost - sched->cost[job] : 0.0;
     sched->n_busy -= self->n_held == 0 ? 1 : 0;
+    if (at == 0 && self->n_held > 0) {
+        begin_first(sched, i_worker);
+    }
+}
+
+void kds_sched_set_seconds_before(kds_sched *sched, const float *seconds)
+{
+    sched->seconds_before = seconds;
+}
+
+void kds_sched_time_is(kds_sched *sched, double now)
+{
+    sched->now = now;
+}
+
+void kds_sched_job_is_at(kds_sched *sched, int i_worker, double fraction)
+{
+    worker *self = worker_of(sched, i_worker);
+    watch *it = &self->watch;
+    KDS_ASSERT(self->n_held > 0);
+    if (isnan(fraction)) {
+        return;
+    }
+    KDS_ASSERT(fraction >= 0.0 && fraction <= 1.0);
+    if (!it->is_told) {
+        *it = (watch){true, fraction, fraction, sched->now, sched->now};
+    } else if (fraction > it->last) {
+        it->last = fraction;
+        it->last_at = sched->now;
+    }
 }
 
 void kds_sched_job_ended(kds_sched *sched, int i_worker, int32_t job, kds_outcome_kind kind, double seconds)
@@ -510,7 +580,7 @@ void kds_sched_job_ended(kds_sched *sched, int i_worker, int32_t job, kds_outcom
         sched->n_done++;
         /* Only jobs that ran to their end measure the speed: a diverged one stops early. */
         if (isfinite(seconds) && seconds >= 0.0) {
-            sched->measured_seconds += seconds;
+            sched->measured_seconds += seconds + seconds_before(sched, job);
             sched->measured_cost += sched->cost[job];
         }
         break;
@@ -570,6 +640,101 @@ bool kds_sched_is_over(const kds_sched *sched)
     return sched->n_left == sched->n_workers;
 }
 
+/* ---- how far it is --------------------------------------------------------------------------------------------------- */
+
+/* Seconds per cost of the job that this worker runs, NaN when it has not told enough. */
+static double watched_speed(const kds_sched *sched, int i_worker)
+{
+    const watch *it = &sched->workers[i_worker].watch;
+    if (sched->workers[i_worker].n_held == 0 || !it->is_told || it->last_at - it->first_at < shortest_watch) {
+        return NAN;
+    }
+    return (it->last_at - it->first_at) / ((it->last - it->first) * sched->cost[first_held(sched, i_worker)]);
+}
+
+/* The same of all that is known: the jobs done and what has been watched of the running ones. */
+static double known_speed(const kds_sched *sched)
+{
+    double seconds = sched->measured_seconds;
+    double cost = sched->measured_cost;
+    for (int i = 0; i < sched->n_workers; i++) {
+        if (!isnan(watched_speed(sched, i))) {
+            const watch *it = &sched->workers[i].watch;
+            seconds += it->last_at - it->first_at;
+            cost += (it->last - it->first) * sched->cost[first_held(sched, i)];
+        }
+    }
+    return cost > 0.0 ? seconds / cost : NAN;
+}
+
+/* How much of the worker's first job is done, 0 .. 1. */
+static double share_of_first(const kds_sched *sched, int i_worker, double seconds_per_cost)
+{
+    const worker *self = &sched->workers[i_worker];
+    if (self->watch.is_told) {
+        return self->watch.last;
+    }
+    const double seconds = seconds_per_cost * sched->cost[first_held(sched, i_worker)];
+    const double passed = sched->now - self->began;
+    return !(seconds > 0.0) || passed <= 0.0 ? 0.0 : fmin(passed / seconds, longest_share);
+}
+
+/* Cost of what can only follow this job, at best. */
+static double cost_behind(const kds_sched *sched, int32_t job)
+{
+    if (!is_parent(sched, job)) {
+        return 0.0;
+    }
+    const group *children = &sched->groups[sched->group_of[job]];
+    return fmax(children->longest, children->sum / sched->n_workers);
+}
+
+/*
+ * The running jobs, and when all will be done: not before the work that is left, evenly spread, nor before any worker is through with
+ * what it holds and with what waits for that, nor before the longest of the ready jobs, once somebody is free to begin it. So a few
+ * long jobs at the end are not taken for work that all share.
+ */
+static void estimate(const kds_sched *sched, kds_sched_progress *out)
+{
+    const double speed = known_speed(sched);
+    double held_seconds = 0.0; /* of what the workers hold */
+    double latest = 0.0;
+    double first_free = INFINITY;
+    for (int i = 0; i < sched->n_workers; i++) {
+        const worker *self = &sched->workers[i];
+        double seconds = 0.0;
+        double behind = 0.0;
+        if (self->n_held > 0) {
+            const int32_t job = first_held(sched, i);
+            const double share = share_of_first(sched, i, speed);
+            const double own_speed = watched_speed(sched, i);
+            out->cost_running += share * sched->cost[job];
+            seconds = (1.0 - share) * sched->cost[job] * (isnan(own_speed) ? speed : own_speed) +
+                      (self->held_cost - sched->cost[job]) * speed;
+            behind = cost_behind(sched, job) * speed;
+        }
+        if (!self->has_left) {
+            held_seconds += seconds;
+            latest = fmax(latest, seconds + behind);
+            first_free = fmin(first_free, seconds);
+        }
+    }
+    double longest = 0.0; /* of what is ready */
+    if (sched->parents.n > 0) {
+        const int32_t job = first_of(sched, &sched->parents);
+        longest = sched->cost[job] + cost_behind(sched, job);
+    }
+    if (sched->n_open > 0) {
+        longest = fmax(longest, sched->cost[first_of(sched, &sched->groups[sched->open[0]].jobs)]);
+    }
+    out->seconds_left = NAN;
+    if (!isnan(speed) && sched->n_left < sched->n_workers) {
+        const double all = held_seconds + fmax(sched->cost_unstarted, 0.0) * speed;
+        const double last = longest > 0.0 ? first_free + longest * speed : 0.0;
+        out->seconds_left = fmax(all / (sched->n_workers - sched->n_left), fmax(latest, last));
+    }
+}
+
 void kds_sched_get_progress(const kds_sched *sched, kds_sched_progress *out)
 {
     *out = (kds_sched_progress){
@@ -586,6 +751,7 @@ void kds_sched_get_progress(const kds_sched *sched, kds_sched_progress *out)
         .cost_done = sched->cost_done,
         .seconds_per_cost = sched->measured_cost > 0.0 ? sched->measured_seconds / sched->measured_cost : NAN,
     };
+    estimate(sched, out);
 }
 
 /* ---- construction ---------------------------------------------------------------------------------------------------- */
@@ -600,12 +766,17 @@ static kds_status check_jobs(const kds_farm_job *jobs, int32_t n_jobs, kds_error
         if (!isfinite(jobs[i].cost) || jobs[i].cost <= 0.0) {
             return kds_error_set(err, KDS_INTERNAL, NULL, "job %d has the impossible cost %g", (int)i, jobs[i].cost);
         }
-        if (jobs[i].state > KDS_JOB_UNUSABLE) {
+        if (jobs[i].state > KDS_JOB_BEGUN) {
             return kds_error_set(err, KDS_INTERNAL, NULL, "job %d has the impossible state %d", (int)i,
                                  (int)jobs[i].state);
         }
     }
     return KDS_OK;
+}
+
+bool kds_farm_job_is_open(const kds_farm_job *job)
+{
+    return job->state == KDS_JOB_WAITING || job->state == KDS_JOB_BEGUN;
 }
 
 /* The memory layout; run twice, on a measuring arena and on the real one. */
@@ -640,7 +811,7 @@ static void make_groups(kds_sched *sched, const kds_farm_job *jobs)
     int32_t n_groups = 1;
     for (int32_t i = 0; i < sched->n_jobs; i++) {
         const int32_t parent = jobs[i].parent;
-        if (jobs[i].state == KDS_JOB_WAITING && parent >= 0 && sched->group_of[parent] < 0) {
+        if (kds_farm_job_is_open(&jobs[i]) && parent >= 0 && sched->group_of[parent] < 0) {
             sched->group_of[parent] = n_groups++;
         }
     }
@@ -662,7 +833,7 @@ static queue *queue_of(kds_sched *sched, int32_t job)
 static void place_queues(kds_sched *sched, const kds_farm_job *jobs)
 {
     for (int32_t i = 0; i < sched->n_jobs; i++) {
-        if (jobs[i].state != KDS_JOB_WAITING) {
+        if (!kds_farm_job_is_open(&jobs[i])) {
             sched->n_before++;
             continue;
         }
@@ -706,14 +877,22 @@ static kds_status fill_queues(kds_sched *sched, const kds_farm_job *jobs, kds_er
         return KDS_MEMORY;
     }
     int32_t n_keys = 0;
+    double largest = 0.0;
     for (int32_t i = 0; i < sched->n_jobs; i++) {
-        sched->urgency[i] = sched->cost[i];
-        if (is_parent(sched, i)) {
-            /* What is behind a parent: the time its children need at best, when all workers are theirs. */
-            const group *children = &sched->groups[sched->group_of[i]];
-            sched->urgency[i] += fmax(children->longest, children->sum / sched->n_workers);
+        /* With what is behind a parent: the time its children need at best, when all workers are theirs. */
+        sched->urgency[i] = sched->cost[i] + cost_behind(sched, i);
+        largest = fmax(largest, sched->urgency[i]);
+    }
+    for (int32_t i = 0; i < sched->n_jobs; i++) {
+        if (jobs[i].state == KDS_JOB_BEGUN) {
+            sched->urgency[i] += largest;
+            if (sched->parent[i] >= 0) {
+                sched->urgency[sched->parent[i]] += largest; /* a closed one is in no queue */
+            }
         }
-        if (jobs[i].state == KDS_JOB_WAITING) {
+    }
+    for (int32_t i = 0; i < sched->n_jobs; i++) {
+        if (kds_farm_job_is_open(&jobs[i])) {
             keys[n_keys++] = (sort_key){.urgency = sched->urgency[i], .job = i};
         }
     }
@@ -762,7 +941,7 @@ kds_status kds_sched_new(const kds_farm_job *jobs, int32_t n_jobs, int n_workers
     int32_t n_unended = 0;
     int32_t n_children = 0; /* there are at most as many groups as jobs with a parent, and group 0 */
     for (int32_t i = 0; i < n_jobs; i++) {
-        n_unended += jobs[i].state == KDS_JOB_WAITING ? 1 : 0;
+        n_unended += kds_farm_job_is_open(&jobs[i]) ? 1 : 0;
         n_children += jobs[i].parent >= 0 ? 1 : 0;
     }
     const int32_t n_roots = n_jobs - n_children;

@@ -115,10 +115,10 @@ static double longest_chain(const kds_farm_job *jobs, int32_t n_jobs)
     double longest = 0.0;
     for (int32_t i = 0; i < n_jobs; i++) {
         double chain = 0.0;
-        if (jobs[i].state == KDS_JOB_WAITING) {
+        if (kds_farm_job_is_open(&jobs[i])) {
             chain = jobs[i].cost;
             const kds_farm_job *parent = jobs[i].parent >= 0 ? &jobs[jobs[i].parent] : NULL;
-            if (parent != NULL && parent->state == KDS_JOB_WAITING) {
+            if (parent != NULL && kds_farm_job_is_open(parent)) {
                 chain += parent->cost;
             } else if (parent != NULL && parent->state == KDS_JOB_UNUSABLE) {
                 chain = 0.0;

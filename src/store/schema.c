@@ -115,7 +115,7 @@ static const kds_variable TABLE[] = {
     {"logits", KDS_TYPE_FLOAT32, {TRIAL, EXAMPLE, CLASS}, POINTER(logits), .presence = KDS_IF_LOGITS, .is_bulky = true, .units = "1",
      .long_name = "logits of the last epoch's parameters on the test examples"},
     {"parameters", KDS_TYPE_FLOAT32, {TRIAL, PARAMETER}, POINTER(parameters), .presence = KDS_IF_PARAMETERS, .is_bulky = true,
-     .units = "1", .long_name = "the last epoch's parameters, NaN behind the model's own"},
+     .units = "1", .long_name = "the last epoch's parameters, then running statistics of normalisations; NaN behind the model's own"},
     {"row_crc", KDS_TYPE_UINT32, {TRIAL}, KDS_FROM_CHECKSUM, 0,
      .long_name = "CRC-32 of the row without its timing columns"},
     {"status", KDS_TYPE_INT8, {TRIAL}, RESULT(status), .words = STATUS_WORDS,

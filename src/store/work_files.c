@@ -15,7 +15,7 @@
 #include "kdsweep/hash.h"
 #include "kdsweep/store.h"
 
-enum { ARTIFACT_VERSION = 1, CHECKPOINT_VERSION = 1 };
+enum { ARTIFACT_VERSION = 1, CHECKPOINT_VERSION = 2 };
 
 /* 64 bytes, so that the floats behind it are aligned. Byte order of the machine: a foreign file has another magic word. */
 typedef struct header {
@@ -23,7 +23,7 @@ typedef struct header {
     uint32_t version;
     uint32_t n_classes;
     uint64_t key;
-    int64_t n_train, n_validation, n_parameters; /* of a checkpoint: n_parameters counts bytes */
+    int64_t n_train, n_validation, n_parameters; /* stored values of the model */
     uint32_t body_crc;
     uint32_t reserved[2];
     uint32_t header_crc; /* of everything before it */
@@ -38,9 +38,9 @@ static void seal(header *head)
     head->header_crc = kds_crc32(0, head, offsetof(header, header_crc));
 }
 
-static bool is_sound(const header *head, uint64_t magic, uint32_t version, uint64_t key)
+static bool is_sound(const header *head, uint64_t key)
 {
-    return head->magic == magic && head->version == version && head->key == key &&
+    return head->magic == ARTIFACT_MAGIC && head->version == ARTIFACT_VERSION && head->key == key &&
            head->header_crc == kds_crc32(0, head, offsetof(header, header_crc));
 }
 
@@ -170,7 +170,7 @@ kds_status kds_artifact_read(const char *work, uint64_t key, kds_artifact **out,
         KDS_FAIL(err, KDS_FORMAT, NULL, "the teacher artifact '%s' is cut short", kds_text_string(&path));
     }
     memcpy(&head, bytes, sizeof head);
-    if (!is_sound(&head, ARTIFACT_MAGIC, ARTIFACT_VERSION, key) || !part_sizes(&head, n_floats) ||
+    if (!is_sound(&head, key) || !part_sizes(&head, n_floats) ||
         n_bytes != sizeof head + (n_floats[0] + n_floats[1] + n_floats[2]) * sizeof(float) ||
         kds_crc32(0, bytes + sizeof head, n_bytes - sizeof head) != head.body_crc) {
         KDS_FAIL(err, KDS_FORMAT, NULL, "the teacher artifact '%s' is damaged", kds_text_string(&path));
@@ -207,9 +207,8 @@ bool kds_artifact_exists(const char *work, uint64_t key)
     struct stat about;
     artifact_path(work, key, &path);
     FILE *file = fopen(kds_text_string(&path), "rb");
-    const bool exists = file != NULL && fread(&head, sizeof head, 1, file) == 1 &&
-                        is_sound(&head, ARTIFACT_MAGIC, ARTIFACT_VERSION, key) && part_sizes(&head, n_floats) &&
-                        fstat(fileno(file), &about) == 0 &&
+    const bool exists = file != NULL && fread(&head, sizeof head, 1, file) == 1 && is_sound(&head, key) &&
+                        part_sizes(&head, n_floats) && fstat(fileno(file), &about) == 0 &&
                         (uint64_t)about.st_size ==
                             sizeof head + (n_floats[0] + n_floats[1] + n_floats[2]) * sizeof(float);
     if (file != NULL) {
@@ -229,24 +228,50 @@ void kds_artifact_free(kds_artifact *artifact)
 
 /* ---- checkpoints ----------------------------------------------------------------------------------------------------- */
 
+/* What is known of a checkpoint without reading it. 48 bytes. */
+typedef struct checkpoint_head {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t body_crc;
+    uint64_t id;
+    int64_t n_bytes;
+    double seconds;
+    uint32_t reserved;
+    uint32_t head_crc; /* of everything before it */
+} checkpoint_head;
+_Static_assert(sizeof(checkpoint_head) == 48, "the head is 48 bytes without padding");
+
+static uint32_t head_crc(const checkpoint_head *head)
+{
+    return kds_crc32(0, head, offsetof(checkpoint_head, head_crc));
+}
+
+static bool is_head(const checkpoint_head *head, uint64_t id, int64_t n_file)
+{
+    return head->magic == CHECKPOINT_MAGIC && head->version == CHECKPOINT_VERSION && head->id == id &&
+           head->n_bytes == n_file - (int64_t)sizeof *head && head->head_crc == head_crc(head);
+}
+
 static void checkpoint_path(const char *work, uint64_t id, kds_text *path)
 {
     kds_text_addf(path, "%s/checkpoints/%016llx.ckpt", work, (unsigned long long)id);
 }
 
-kds_status kds_checkpoint_write(const char *work, uint64_t id, const void *bytes, size_t n_bytes, kds_error *err)
+kds_status kds_checkpoint_write(const char *work, uint64_t id, double seconds, const void *bytes, size_t n_bytes,
+                                kds_error *err)
 {
     kds_status status = KDS_OK;
     kds_text folder = {0};
     kds_text path = {0};
-    header head = {
+    checkpoint_head head = {
         .magic = CHECKPOINT_MAGIC,
         .version = CHECKPOINT_VERSION,
-        .key = id,
-        .n_parameters = (int64_t)n_bytes,
         .body_crc = kds_crc32(0, bytes, n_bytes),
+        .id = id,
+        .n_bytes = (int64_t)n_bytes,
+        .seconds = seconds,
     };
-    seal(&head);
+    head.head_crc = head_crc(&head);
     const void *const pieces[] = {&head, bytes};
     const size_t sizes[] = {sizeof head, n_bytes};
     kds_text_addf(&folder, "%s/checkpoints", work);
@@ -267,15 +292,14 @@ void kds_checkpoint_read(const char *work, uint64_t id, void **bytes, size_t *n_
     kds_text path = {0};
     char *file = NULL;
     size_t n_file = 0;
-    header head;
+    checkpoint_head head;
     *bytes = NULL;
     *n_bytes = 0;
     checkpoint_path(work, id, &path);
     if (kds_file_read(kds_text_string(&path), &file, &n_file, NULL) == KDS_OK && n_file >= sizeof head) {
         memcpy(&head, file, sizeof head);
         const size_t n_body = n_file - sizeof head;
-        if (is_sound(&head, CHECKPOINT_MAGIC, CHECKPOINT_VERSION, id) && head.n_parameters == (int64_t)n_body &&
-            kds_crc32(0, file + sizeof head, n_body) == head.body_crc) {
+        if (is_head(&head, id, (int64_t)n_file) && kds_crc32(0, file + sizeof head, n_body) == head.body_crc) {
             /* The caller frees what it gets, so that must be the start of a block. */
             memmove(file, file + sizeof head, n_body);
             *bytes = file;
@@ -285,6 +309,22 @@ void kds_checkpoint_read(const char *work, uint64_t id, void **bytes, size_t *n_
     }
     kds_free(file);
     kds_text_clear(&path);
+}
+
+double kds_checkpoint_seconds(const char *work, uint64_t id)
+{
+    kds_text path = {0};
+    checkpoint_head head;
+    struct stat about;
+    checkpoint_path(work, id, &path);
+    FILE *file = fopen(kds_text_string(&path), "rb");
+    const bool is_whole = file != NULL && fread(&head, sizeof head, 1, file) == 1 && fstat(fileno(file), &about) == 0 &&
+                          is_head(&head, id, (int64_t)about.st_size);
+    if (file != NULL) {
+        fclose(file);
+    }
+    kds_text_clear(&path);
+    return is_whole && head.seconds > 0 ? head.seconds : 0;
 }
 
 void kds_checkpoint_remove(const char *work, uint64_t id)

@@ -1,19 +1,20 @@
 /*
  * A checkpoint: everything that training has changed, so that an interrupted trial goes on to the same bits.
  *
- * Layout: header | parameters | velocity | log multipliers | sums of the averaged iterate | the result so far, packed.
+ * Layout: header | state of the net | log multipliers | sums of the averaged iterate | the result so far, packed. The net's state is its raw
+ * memory, so whoever lays it out in another way raises CHECKPOINT_FORMAT.
  */
 #include <string.h>
 
 #include "kdsweep/hash.h"
 #include "run.h"
 
-enum { CHECKPOINT_FORMAT = 1 };
+enum { CHECKPOINT_FORMAT = 2 };
 
 typedef struct checkpoint_header {
     char magic[8];
-    uint64_t
-        identity; /* of spec, data, labels, instruction set and BLAS core: on anything else the bits would not go on */
+    /* of spec, data, labels, instruction set and BLAS core: on anything else the bits would not go on */
+    uint64_t identity;
     uint64_t n_bytes;
     uint32_t crc; /* of everything, this field taken as 0 */
     uint32_t format;
@@ -25,17 +26,19 @@ static const char checkpoint_magic[8] = "kdsckpt";
 static uint64_t run_identity(const kds_run *run)
 {
     uint64_t identity = kds_hash64_fold(kds_trial_id(run->spec), run->split->fingerprint);
-    identity = kds_hash64_fold(identity, (uint64_t)run->net.kernels->isa);
-    const char *core = kds_blas_core();
-    identity = kds_hash64_fold(identity, kds_hash64(core, strlen(core), 0));
-    const char *version = kds_blas_version();
-    identity = kds_hash64_fold(identity, kds_hash64(version, strlen(version), 0));
+    identity = kds_hash64_fold(identity, (uint64_t)kds_net_kernels(run->net)->isa);
+    const char *blas = kds_kernels_blas(kds_net_kernels(run->net)); /* empty where no bit depends on it */
+    identity = kds_hash64_fold(identity, kds_hash64(blas, strlen(blas), 0));
     if (run->teacher) { /* a teacher that was trained again elsewhere may have left other labels */
         size_t row = (size_t)run->model.n_classes * sizeof(float);
         identity = kds_hash64_fold(identity,
                                    kds_hash64(run->teacher->train_logits, (size_t)run->split->n_train * row, 0));
         identity = kds_hash64_fold(
             identity, kds_hash64(run->teacher->validation_logits, (size_t)run->split->n_validation * row, 0));
+        if (run->teacher_net) {
+            size_t values = (size_t)run->teacher_model.n_values * sizeof(float);
+            identity = kds_hash64_fold(identity, kds_hash64(run->teacher->values, values, 0));
+        }
     }
     return identity;
 }
@@ -53,19 +56,18 @@ typedef struct piece {
     size_t size;
 } piece;
 
-enum { N_PIECES = 6 };
+enum { N_PIECES = 5 };
 
 static size_t list_pieces(const kds_run *run, piece pieces[N_PIECES])
 {
-    size_t m = (size_t)run->model.n_classes, parameters = (size_t)run->model.n_parameters * sizeof(float);
-    size_t row = run->averages ? m * sizeof(double) : 0;
+    size_t m = (size_t)run->model.n_classes, row = run->averages ? m * sizeof(double) : 0;
     const kds_split_view *split = run->split;
-    pieces[0] = (piece){run->net.parameters, parameters};
-    pieces[1] = (piece){run->net.velocity, parameters};
-    pieces[2] = (piece){run->loss.log_multiplier, m * sizeof(double)};
-    pieces[3] = (piece){run->sum_validation, (size_t)split->n_validation * row};
-    pieces[4] = (piece){run->sum_test, (size_t)split->n_test * row};
-    pieces[5] = (piece){run->sum_train, run->sum_train ? (size_t)split->n_train * row : 0};
+    const kds_net_state state = kds_net_get_state(run->net);
+    pieces[0] = (piece){state.bytes, state.size};
+    pieces[1] = (piece){run->loss.log_multiplier, m * sizeof(double)};
+    pieces[2] = (piece){run->sum_validation, (size_t)split->n_validation * row};
+    pieces[3] = (piece){run->sum_test, (size_t)split->n_test * row};
+    pieces[4] = (piece){run->sum_train, run->sum_train ? (size_t)split->n_train * row : 0};
     size_t size = kds_trial_result_packed_size(&run->result->shape);
     for (int i = 0; i < N_PIECES; i++) {
         size += pieces[i].size;
@@ -80,6 +82,7 @@ kds_status kds_run_save(const kds_run *run, void **bytes, size_t *n_bytes, kds_e
     *n_bytes = sizeof(checkpoint_header) + payload;
     *bytes = kds_alloc(1, *n_bytes, err);
     if (!*bytes) {
+        run->hooks->checkpoint(run->hooks->context, NULL, *n_bytes);
         return KDS_MEMORY;
     }
     unsigned char *start = (unsigned char *)*bytes + sizeof(checkpoint_header), *at = start;
@@ -97,6 +100,24 @@ kds_status kds_run_save(const kds_run *run, void **bytes, size_t *n_bytes, kds_e
     header.crc = checkpoint_crc(header, start, payload);
     memcpy(*bytes, &header, sizeof header);
     return KDS_OK;
+}
+
+double kds_train_checkpoint_seconds(const void *bytes)
+{
+    checkpoint_header header;
+    memcpy(&header, bytes, sizeof header);
+    return header.position.wall_seconds;
+}
+
+double kds_train_checkpoint_bytes(const kds_trial_spec *spec, int64_t n_values, int32_t n_classes, int64_t n_train,
+                                  int64_t n_validation, int64_t n_test)
+{
+    double size = 2.0 * (double)n_values * sizeof(float);
+    if (kds_recipe_averages(kds_trial_recipe(spec))) {
+        const int64_t n_labelled = spec->role == KDS_ROLE_TEACHER ? n_train : 0;
+        size += (double)(n_validation + n_test + n_labelled) * n_classes * sizeof(double);
+    }
+    return size;
 }
 
 bool kds_run_restore(kds_run *run, const void *bytes, size_t n_bytes)

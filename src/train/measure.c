@@ -22,18 +22,23 @@ static int32_t *prediction_of(const kds_run *run, kds_split part)
     return run->prediction + (part == KDS_SPLIT_VALIDATION ? 0 : run->split->n_validation);
 }
 
+const float *kds_run_evaluate(kds_run *run, const int32_t *examples, int32_t n_rows)
+{
+    kds_split_gather(run->split, kds_net_kernels(run->net), examples, n_rows, kds_net_input_pitch(run->net),
+                     kds_net_input(run->net));
+    return kds_net_forward(run->net, n_rows, KDS_NET_EVALUATES);
+}
+
 bool kds_run_forward(kds_run *run, const int32_t *examples, int64_t n_examples, float *out)
 {
     size_t m = (size_t)run->model.n_classes;
-    for (int64_t i = 0; i < n_examples; i += run->max_rows) {
+    for (int64_t i = 0; i < n_examples; i += run->evaluation_rows) {
         if (kds_run_interrupted(run)) {
             return false;
         }
         int64_t left = n_examples - i;
-        int32_t n_rows = left < run->max_rows ? (int32_t)left : run->max_rows;
-        kds_split_gather(run->split, run->net.kernels, examples + i, n_rows, run->x);
-        const float *logits = kds_net_forward(&run->net, run->x, n_rows);
-        memcpy(out + (size_t)i * m, logits, (size_t)n_rows * m * sizeof(float));
+        int32_t n_rows = left < run->evaluation_rows ? (int32_t)left : run->evaluation_rows;
+        memcpy(out + (size_t)i * m, kds_run_evaluate(run, examples + i, n_rows), (size_t)n_rows * m * sizeof(float));
     }
     return true;
 }

@@ -41,7 +41,10 @@ typedef struct kds_run {
     const kds_train_hooks *hooks;
     kds_trial_result *result;
     kds_model model;
-    kds_net net;
+    kds_net *net;
+    kds_model teacher_model; /* only of a teacher that runs live */
+    kds_net *teacher_net;    /* the same; NULL: the cached labels serve */
+    int32_t teacher_chunk;   /* rows that it takes at a time */
     kds_loss loss;
     bool averages;   /* robust_iterate = averaged, and an objective with multipliers */
     uint32_t stream; /* 1 for teachers: they share no random numbers with their students */
@@ -49,17 +52,18 @@ typedef struct kds_run {
     run_position position;
     double wall_start, cpu_start, checkpoint_due;
 
-    int32_t max_rows;      /* rows of a batch or an evaluation chunk */
-    float *x;              /* [max_rows][n_features] */
-    float *d_logits;       /* [max_rows][n_classes] */
-    float *teacher_rows;   /* [max_rows][n_classes] teacher logits of the batch */
-    int32_t *examples;     /* [max_rows] */
-    int32_t *label;        /* [max_rows] */
-    int32_t *order;        /* [n_train] this epoch's order: positions in split->train */
-    float *logits;         /* [max(n_validation, n_test)][n_classes] of the part that was evaluated last */
-    int32_t *prediction;   /* [n_validation], then [n_test]: of the epoch that is being measured */
-    int32_t *counts;       /* [split][class][predicted] of the epoch that is being measured */
-    float *class_accuracy; /* [split][class] */
+    int32_t evaluation_rows;        /* rows of an evaluation chunk */
+    int32_t max_rows;               /* of a batch or an evaluation chunk */
+    float *d_logits;                /* [max_rows][n_classes] */
+    float *teacher_rows;            /* [max_rows][n_classes] the teacher's logits of the batch */
+    int32_t *examples;              /* [max_rows] */
+    int32_t *label;                 /* [max_rows] */
+    kds_augmentation *augmentation; /* [batch]; NULL when images stay as they are */
+    int32_t *order;                 /* [n_train] this epoch's order: positions in split->train */
+    float *logits;                  /* [max(n_validation, n_test)][n_classes] of the part that was evaluated last */
+    int32_t *prediction;            /* [n_validation], then [n_test]: of the epoch that is being measured */
+    int32_t *counts;                /* [split][class][predicted] of the epoch that is being measured */
+    float *class_accuracy;          /* [split][class] */
     /* sums of scores over the iterates, for the averaged iterate; NULL unless `averages` */
     double *sum_validation, *sum_test; /* [n][n_classes] */
     double *sum_train;                 /* teachers only: what their students will learn from */
@@ -68,8 +72,12 @@ typedef struct kds_run {
 /* True when the trial must stop now. */
 bool kds_run_interrupted(const kds_run *run);
 
-/* Logits of these examples into out[n][n_classes] by the current parameters. False when interrupted: out is then incomplete, and nothing
- * else has changed. */
+/* Logits of these examples, n_rows <= max_rows, as they are (never augmented), by the current parameters; valid until the net's next call.
+ */
+const float *kds_run_evaluate(kds_run *run, const int32_t *examples, int32_t n_rows);
+
+/* The same for any number of examples, into out[n][n_classes]. False when interrupted: out is then incomplete, and nothing else has changed.
+ */
 bool kds_run_forward(kds_run *run, const int32_t *examples, int64_t n_examples, float *out);
 
 /* End of an epoch: validation, curves, selections, test where something is selected. False when interrupted before anything was recorded.
@@ -82,8 +90,8 @@ const int32_t *kds_run_part(const kds_run *run, kds_split part, int64_t *n_examp
 /* scores / n_iterates into out. */
 void kds_run_average(const kds_run *run, const double *sum, int64_t n_examples, float *out);
 
-/* Everything that training has changed, as bytes (kds_alloc; kds_free them), and back. Restoring returns false, having changed nothing,
- * when the bytes are damaged or belong to something else. */
+/* Everything that training has changed, as bytes (kds_alloc; kds_free them), and back. KDS_MEMORY: the hook has been told. Restoring returns
+ * false, having changed nothing, when the bytes are damaged or belong to something else. */
 kds_status kds_run_save(const kds_run *run, void **bytes, size_t *n_bytes, kds_error *err);
 bool kds_run_restore(kds_run *run, const void *bytes, size_t n_bytes);
 

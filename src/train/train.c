@@ -12,8 +12,6 @@
 #include "kdsweep/rng.h"
 #include "run.h"
 
-enum { EVALUATION_ROWS = 256 }; /* rows of an evaluation chunk: large enough for gemm, small enough to stop quickly */
-
 struct kds_trainer {
     const kds_kernels *kernels;
     kds_arena arena; /* kept from trial to trial while it is large enough */
@@ -44,24 +42,66 @@ typedef struct workspace_sizes {
     int64_t n_train, n_validation, n_test;
 } workspace_sizes;
 
-/* Needs run->spec, run->recipe and run->model. Called on a measuring arena first. */
+bool kds_trial_teaches_live(const kds_trial_spec *spec)
+{
+    return spec->role == KDS_ROLE_STUDENT && kds_data_augments(&spec->data) &&
+           spec->distill.augmented_labels == KDS_AUGMENTED_LIVE && spec->distill.mixing > 0;
+}
+
+/* The model of this trial, and its teacher's if that runs live. Needs run->spec and run->recipe. */
+static kds_status make_models(kds_run *run, const kds_data_shape *data, kds_error *err)
+{
+    kds_status status;
+    KDS_TRY(kds_model_make(run->recipe, data, &run->model, err));
+    if (kds_trial_teaches_live(run->spec)) {
+        KDS_TRY(kds_trial_check_live_labels(run->spec, err));
+        KDS_TRY(kds_model_make(&run->spec->teacher, data, &run->teacher_model, err));
+    }
+out:
+    return status;
+}
+
+/*
+ * Rows of an evaluation chunk: large enough to fill the loops, small enough to stop quickly. A row of dense layers is a few thousand numbers,
+ * one of a convolutional network all its maps: there activations are what memory is, and an image is work enough to need few at a time.
+ */
+static int32_t evaluation_rows(const kds_model *model)
+{
+    enum { DENSE_ROWS = 256, CONVOLUTION_ROWS = 32 };
+    for (int l = 0; l < model->n_layers; l++) {
+        if (model->layers[l].kind == KDS_LAYER_CONVOLUTION) {
+            return CONVOLUTION_ROWS;
+        }
+    }
+    return DENSE_ROWS;
+}
+
+/* Needs what make_models makes. Called on a measuring arena first. */
 static void take_workspace(kds_run *run, const kds_kernels *kernels, const workspace_sizes *sizes, kds_arena *arena)
 {
     size_t m = (size_t)run->model.n_classes, cells = m * m;
     size_t n_validation = (size_t)sizes->n_validation, n_test = (size_t)sizes->n_test;
     size_t n_evaluated = n_validation > n_test ? n_validation : n_test;
-    run->max_rows = run->recipe->batch > EVALUATION_ROWS ? run->recipe->batch : EVALUATION_ROWS;
+    int32_t batch = (int32_t)(run->recipe->batch < sizes->n_train ? run->recipe->batch : sizes->n_train);
+    run->evaluation_rows = evaluation_rows(&run->model);
+    run->max_rows = batch > run->evaluation_rows ? batch : run->evaluation_rows;
     size_t rows = (size_t)run->max_rows;
-    run->averages = kds_objective_get(run->recipe->objective)->has_multipliers &&
-                    run->recipe->robust_iterate == KDS_ITERATE_AVERAGED;
+    run->averages = kds_recipe_averages(run->recipe);
 
-    kds_net_take(&run->net, &run->model, kernels, run->max_rows, arena);
+    run->net = kds_net_take(&run->model, kernels, run->max_rows, KDS_NET_TRAINS, arena);
+    run->teacher_net = NULL;
+    if (kds_trial_teaches_live(run->spec)) {
+        run->teacher_chunk = evaluation_rows(&run->teacher_model);
+        run->teacher_chunk = run->teacher_chunk < batch ? run->teacher_chunk : batch;
+        run->teacher_net = kds_net_take(&run->teacher_model, kernels, run->teacher_chunk, KDS_NET_EVALUATES, arena);
+    }
     kds_loss_take(&run->loss, run->model.n_classes, run->max_rows, arena);
-    run->x = KDS_ARENA_TAKE(arena, rows * (size_t)run->model.n_features, float);
     run->d_logits = KDS_ARENA_TAKE(arena, rows * m, float);
     run->teacher_rows = KDS_ARENA_TAKE(arena, rows * m, float);
     run->examples = KDS_ARENA_TAKE(arena, rows, int32_t);
     run->label = KDS_ARENA_TAKE(arena, rows, int32_t);
+    run->augmentation = kds_data_augments(&run->spec->data) ? KDS_ARENA_TAKE(arena, (size_t)batch, kds_augmentation)
+                                                            : NULL;
     run->order = KDS_ARENA_TAKE(arena, (size_t)sizes->n_train, int32_t);
     run->logits = KDS_ARENA_TAKE(arena, n_evaluated * m, float);
     run->prediction = KDS_ARENA_TAKE(arena, n_validation + n_test, int32_t);
@@ -77,47 +117,48 @@ static void take_workspace(kds_run *run, const kds_kernels *kernels, const works
     }
 }
 
-kds_status kds_train_workspace(const kds_trial_spec *spec, int32_t n_features, int32_t n_classes, int64_t n_train,
+kds_status kds_train_workspace(const kds_trial_spec *spec, const kds_data_shape *data, int64_t n_train,
                                int64_t n_validation, int64_t n_test, size_t *out, kds_error *err)
 {
     kds_status status;
     kds_run run = {.spec = spec, .recipe = kds_trial_recipe(spec)};
     kds_arena arena = kds_arena_measure();
     const workspace_sizes sizes = {n_train, n_validation, n_test};
-    KDS_TRY(kds_model_make(run.recipe->model, n_features, n_classes, &run.model, err));
+    KDS_TRY(make_models(&run, data, err));
     take_workspace(&run, NULL, &sizes, &arena);
     *out = arena.used;
 out:
     return status;
 }
 
-kds_status kds_train_n_parameters(const char *model, int32_t n_features, int32_t n_classes, int64_t *out,
-                                  kds_error *err)
+kds_status kds_train_n_values(const kds_recipe *recipe, const kds_data_shape *data, int64_t *out, kds_error *err)
 {
     kds_status status;
-    kds_model made;
-    KDS_TRY(kds_model_make(model, n_features, n_classes, &made, err));
-    *out = made.n_parameters;
+    kds_model model;
+    KDS_TRY(kds_model_make(recipe, data, &model, err));
+    *out = model.n_values;
 out:
     return status;
 }
 
-kds_status kds_train_flops(const kds_trial_spec *spec, int32_t n_features, int32_t n_classes, int64_t n_train,
+kds_status kds_train_flops(const kds_trial_spec *spec, const kds_data_shape *data, int64_t n_train,
                            int64_t n_validation, int64_t n_test, double *out, kds_error *err)
 {
     kds_status status;
     const kds_recipe *recipe = kds_trial_recipe(spec);
-    kds_model model;
-    KDS_TRY(kds_model_make(recipe->model, n_features, n_classes, &model, err));
-    double forward = 2 * kds_model_forward_macs(&model), training = 2 * kds_model_training_macs(&model);
+    kds_run run = {.spec = spec, .recipe = recipe};
+    KDS_TRY(make_models(&run, data, err));
+    double forward = 2 * kds_model_forward_macs(&run.model), training = 2 * kds_model_training_macs(&run.model);
     double evaluated = (double)(n_validation + n_test);
+    if (kds_trial_teaches_live(spec)) {
+        training += 2 * kds_model_forward_macs(&run.teacher_model);
+    }
     *out = recipe->epochs * ((double)n_train * training + evaluated * forward);
     if (kds_objective_get(recipe->objective)->has_multipliers) {
         double n_steps = (double)recipe->epochs * ceil((double)n_train / recipe->batch);
-        bool averages = recipe->robust_iterate == KDS_ITERATE_AVERAGED;
         double examples = recipe->robust_batch > 0 ? fmin(recipe->robust_batch, (double)n_validation)
                                                    : (double)n_validation;
-        if (averages) {
+        if (kds_recipe_averages(recipe)) {
             examples += (double)n_validation + (double)n_test +
                         (spec->role == KDS_ROLE_TEACHER ? (double)n_train : 0.0);
         }
@@ -156,8 +197,8 @@ static bool multiply(kds_run *run)
         n = run->recipe->robust_batch;
     }
     kds_loss_update_begin(&run->loss);
-    for (int64_t start = 0; start < n; start += run->max_rows) {
-        int32_t n_rows = n - start < run->max_rows ? (int32_t)(n - start) : run->max_rows;
+    for (int64_t start = 0; start < n; start += run->evaluation_rows) {
+        int32_t n_rows = n - start < run->evaluation_rows ? (int32_t)(n - start) : run->evaluation_rows;
         int32_t *positions = run->prediction; /* free until the next evaluation */
         if (kds_run_interrupted(run)) {
             return false;
@@ -167,8 +208,7 @@ static bool multiply(kds_run *run)
             run->examples[i] = split->validation[positions[i]];
             run->label[i] = split->dataset->label[run->examples[i]];
         }
-        kds_split_gather(split, run->net.kernels, run->examples, n_rows, run->x);
-        const float *logits = kds_net_forward(&run->net, run->x, n_rows);
+        const float *logits = kds_run_evaluate(run, run->examples, n_rows);
         kds_loss_update_add(&run->loss, n_rows, logits, run->label, teacher_validation_rows(run, positions, n_rows));
     }
     kds_loss_update_end(&run->loss);
@@ -193,9 +233,9 @@ static bool add_train_scores(kds_run *run)
             return false;
         }
         int64_t left = run->split->n_train - *i;
-        int32_t n_rows = left < run->max_rows ? (int32_t)left : run->max_rows;
-        kds_split_gather(run->split, run->net.kernels, run->split->train + *i, n_rows, run->x);
-        add_scores(run->sum_train + (size_t)*i * m, kds_net_forward(&run->net, run->x, n_rows), (size_t)n_rows * m);
+        int32_t n_rows = left < run->evaluation_rows ? (int32_t)left : run->evaluation_rows;
+        add_scores(run->sum_train + (size_t)*i * m, kds_run_evaluate(run, run->split->train + *i, n_rows),
+                   (size_t)n_rows * m);
         *i += n_rows;
     }
     run->position.n_summed = 0;
@@ -248,6 +288,42 @@ static void shuffle_epoch(kds_run *run)
     kds_rng_shuffle(&rng, run->order, run->split->n_train);
 }
 
+/* The batch of run->examples into the net's input, augmented if the spec wants it. A teacher and its student see other images, as they see
+ * another order. */
+static void gather_batch(kds_run *run, int32_t n_rows)
+{
+    const kds_trial_spec *spec = run->spec;
+    const kds_kernels *kernels = kds_net_kernels(run->net);
+    float *x = kds_net_input(run->net);
+    int64_t pitch = kds_net_input_pitch(run->net);
+    if (!run->augmentation) {
+        kds_split_gather(run->split, kernels, run->examples, n_rows, pitch, x);
+        return;
+    }
+    for (int32_t i = 0; i < n_rows; i++) {
+        run->augmentation[i] = kds_augmentation_draw(&spec->data, (uint64_t)spec->seed, run->position.epoch,
+                                                     run->stream, run->examples[i]);
+    }
+    kds_split_gather_augmented(run->split, kernels, run->examples, run->augmentation, n_rows, pitch, x);
+}
+
+/* A live teacher's logits of the batch in the net's input, into run->teacher_rows; in chunks, as the teacher is often the larger network. */
+static void ask_teacher(kds_run *run, int32_t n_rows)
+{
+    size_t m = (size_t)run->model.n_classes;
+    const float *from = kds_net_input(run->net);
+    float *to = kds_net_input(run->teacher_net);
+    int64_t from_pitch = kds_net_input_pitch(run->net), to_pitch = kds_net_input_pitch(run->teacher_net);
+    for (int32_t start = 0; start < n_rows; start += run->teacher_chunk) {
+        int32_t n = n_rows - start < run->teacher_chunk ? n_rows - start : run->teacher_chunk;
+        for (int32_t i = 0; i < n; i++) {
+            memcpy(to + i * to_pitch, from + (start + i) * from_pitch, (size_t)run->model.n_features * sizeof(float));
+        }
+        memcpy(run->teacher_rows + (size_t)start * m, kds_net_forward(run->teacher_net, n, KDS_NET_EVALUATES),
+               (size_t)n * m * sizeof(float));
+    }
+}
+
 /* One mini-batch. Returns its loss. The last batch of an epoch may be shorter; its gradient is the mean over its own rows. */
 static double take_step(kds_run *run)
 {
@@ -259,17 +335,20 @@ static double take_step(kds_run *run)
         int32_t position = run->order[start + i];
         run->examples[i] = split->train[position];
         run->label[i] = split->dataset->label[run->examples[i]];
-        if (run->loss.with_teacher) {
+        if (run->loss.with_teacher && !run->teacher_net) {
             memcpy(run->teacher_rows + (size_t)i * m, run->teacher->train_logits + (size_t)position * m,
                    m * sizeof(float));
         }
     }
-    kds_split_gather(split, run->net.kernels, run->examples, n_rows, run->x);
-    const float *logits = kds_net_forward(&run->net, run->x, n_rows);
+    gather_batch(run, n_rows);
+    if (run->teacher_net) {
+        ask_teacher(run, n_rows);
+    }
+    const float *logits = kds_net_forward(run->net, n_rows, KDS_NET_TRAINS);
     double loss = kds_loss_gradient(&run->loss, n_rows, logits, run->label, run->teacher_rows, run->d_logits);
-    kds_net_backward(&run->net, run->x, n_rows, run->d_logits);
     int64_t step = run->position.epoch * run->steps_per_epoch + run->position.step;
-    kds_net_step(&run->net, run->recipe, kds_schedule_lr(run->recipe, step, run->steps_per_epoch));
+    kds_net_backward_step(run->net, n_rows, run->d_logits, run->recipe,
+                          kds_schedule_lr(run->recipe, step, run->steps_per_epoch));
     run->position.loss_sum += loss * n_rows;
     return loss;
 }
@@ -343,6 +422,15 @@ static void keep_diverged(kds_run *run, const char *what)
     memcpy(result->reason, reason, sizeof reason);
 }
 
+static void tell_fraction(const kds_run *run)
+{
+    if (run->hooks && run->hooks->fraction) {
+        int64_t n_steps = run->recipe->epochs * run->steps_per_epoch;
+        int64_t done = run->position.epoch * run->steps_per_epoch + run->position.step;
+        *run->hooks->fraction = n_steps > 0 ? (double)done / (double)n_steps : 1.0;
+    }
+}
+
 /* Train from run->position to the end. KDS_OK, KDS_DIVERGED (the result says why) or KDS_STOPPED. */
 static kds_status train_epochs(kds_run *run)
 {
@@ -350,6 +438,7 @@ static kds_status train_epochs(kds_run *run)
     while (at->epoch < run->recipe->epochs) {
         shuffle_epoch(run);
         for (; at->step < run->steps_per_epoch; at->step++, at->update = UPDATE_DUE) {
+            tell_fraction(run);
             if (kds_run_interrupted(run)) {
                 return KDS_STOPPED;
             }
@@ -365,6 +454,7 @@ static kds_status train_epochs(kds_run *run)
             }
             at->last_loss = loss;
         }
+        tell_fraction(run);
         bool finite;
         if (!kds_run_measure_epoch(run, &finite)) {
             return KDS_STOPPED;
@@ -399,8 +489,8 @@ static kds_status leave_outputs(kds_run *run, const kds_train_outputs *outputs)
             return KDS_STOPPED;
         }
     }
-    if (outputs->parameters) {
-        memcpy(outputs->parameters, run->net.parameters, (size_t)run->model.n_parameters * sizeof(float));
+    if (outputs->values) {
+        kds_net_get_values(run->net, outputs->values);
     }
     return KDS_OK;
 }
@@ -409,7 +499,7 @@ static void start_over(kds_run *run)
 {
     kds_trial_result_reset(run->result);
     run->position = (run_position){.last_loss = NAN};
-    kds_net_init(&run->net, (uint64_t)run->spec->seed, run->stream);
+    kds_net_init(run->net, (uint64_t)run->spec->seed, run->stream);
     size_t m = (size_t)run->model.n_classes;
     if (run->averages) {
         memset(run->sum_validation, 0, (size_t)run->split->n_validation * m * sizeof(double));
@@ -437,16 +527,19 @@ kds_status kds_train_trial(kds_trainer *trainer, const kds_trial_spec *spec, con
                    .result = result};
     const kds_distill_spec *distill = spec->role == KDS_ROLE_STUDENT ? &spec->distill : NULL;
     KDS_ASSERT(!distill || teacher);
+    KDS_ASSERT(!kds_trial_teaches_live(spec) || teacher->values);
     KDS_ASSERT(result->shape.n_classes == dataset->n_classes && result->shape.n_epochs >= run.recipe->epochs);
     KDS_ASSERT(result->shape.n_test == split->n_test && result->shape.n_groups == dataset->n_groups);
 
+    const uint64_t denormals = kds_denormals_to_zero();
     run.wall_start = kds_clock_wall();
     run.cpu_start = kds_clock_cpu();
     run.checkpoint_due = hooks ? run.wall_start + hooks->checkpoint_seconds : 0;
     run.stream = spec->role == KDS_ROLE_TEACHER;
     run.steps_per_epoch = (split->n_train + run.recipe->batch - 1) / run.recipe->batch;
-    KDS_TRY(kds_model_make(run.recipe->model, dataset->n_features, dataset->n_classes, &run.model, err));
-    KDS_ASSERT(!result->parameters || result->shape.n_parameters >= run.model.n_parameters);
+    const kds_data_shape shape = kds_dataset_shape(dataset);
+    KDS_TRY(make_models(&run, &shape, err));
+    KDS_ASSERT(!result->parameters || result->shape.n_parameters >= run.model.n_values);
 
     kds_arena measured = kds_arena_measure();
     take_workspace(&run, trainer->kernels, &sizes, &measured);
@@ -458,6 +551,9 @@ kds_status kds_train_trial(kds_trainer *trainer, const kds_trial_spec *spec, con
     take_workspace(&run, trainer->kernels, &sizes, &trainer->arena);
     kds_loss_init(&run.loss, trainer->kernels, run.recipe, distill, split->train_prior,
                   distill ? teacher->train_logits : NULL, split->n_train);
+    if (run.teacher_net) {
+        kds_net_set_values(run.teacher_net, teacher->values);
+    }
 
     start_over(&run);
     if (checkpoint) {
@@ -478,12 +574,13 @@ kds_status kds_train_trial(kds_trainer *trainer, const kds_trial_spec *spec, con
     if (status == KDS_OK) {
         result->status = KDS_TRIAL_DONE;
         if (result->parameters) {
-            memcpy(result->parameters, run.net.parameters, (size_t)run.model.n_parameters * sizeof(float));
+            kds_net_get_values(run.net, result->parameters);
         }
     }
     status = KDS_OK; /* a divergence is a result */
     result->wall_seconds = run.position.wall_seconds + kds_clock_wall() - run.wall_start;
     result->cpu_seconds = run.position.cpu_seconds + kds_clock_cpu() - run.cpu_start;
 out:
+    kds_denormals_restore(denormals);
     return status;
 }

@@ -69,6 +69,26 @@ def write_hdf5(path, n_train=90, n_test=60):
             file[f"{part}/x"], file[f"{part}/y"] = x, label
 
 
+def write_cifar(path, source, labels, n):
+    """One file of n records whose labels are those of `labels`, again and again; the class is the brightness."""
+    chance = np.random.default_rng(1)
+    label = np.resize(np.asarray(labels, np.uint8).reshape(len(labels), -1), (n, 2 if source == "cifar100" else 1))
+    image = chance.integers(0, 100, (n, 3072), dtype=np.uint8) + label[:, -1:]
+    path.write_bytes(np.hstack([label, image]).astype(np.uint8).tobytes())
+
+
+def write_cifar10(folder):
+    folder.mkdir(exist_ok=True)
+    for name in [*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"]:
+        write_cifar(folder / name, "cifar10", range(10), 20)
+
+
+def write_cifar100(folder):
+    folder.mkdir(exist_ok=True)
+    for name in ("train.bin", "test.bin"):
+        write_cifar(folder / name, "cifar100", [(fine // 5, fine) for fine in range(100)], 100)
+
+
 def data_grid(source, path):
     return f"""\
 name = "data";
@@ -133,6 +153,56 @@ IDX = {
 }
 
 
+CIFAR_PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
+CIFAR10 = {
+    "folder-missing": (shutil.rmtree, ["cifar10", "No such file", "binary version", CIFAR_PAGE]),
+    "folder-is-file": (lambda d: (shutil.rmtree(d), d.write_bytes(b"x")), ["cifar10", "is not a folder"]),
+    "file-missing": (
+        lambda d: (d / "data_batch_3.bin").unlink(),
+        ["data_batch_3.bin", "No such file", "cifar-10-binary.tar.gz", CIFAR_PAGE],
+    ),
+    "pickled": (
+        lambda d: [p.rename(p.with_suffix("")) for p in sorted(d.iterdir())],
+        ["data_batch_1.bin", "No such file", "not Python's"],
+    ),
+    "cut": (
+        lambda d: cut(d / "data_batch_4.bin", 5000),
+        ["data_batch_4.bin", "found 5000 bytes", "multiple of 3073"],
+    ),
+    "empty": (lambda d: cut(d / "test_batch.bin", 0), ["test_batch.bin", "found 0 bytes", "multiple of 3073"]),
+    "label-out-of-range": (
+        lambda d: patch(d / "test_batch.bin", 7 * 3073, b"\x0a"),
+        ["test_batch.bin", "label 10 of record 7", "0 .. 9"],
+    ),
+    "class-without-examples": (
+        lambda d: [write_cifar(d / f"data_batch_{i}.bin", "cifar10", range(9), 20) for i in range(1, 6)],
+        ["class 9 of 10"],
+    ),
+    "names": (
+        lambda d: (d / "batches.meta.txt").write_bytes(b"cat\ndog\n"),
+        ["batches.meta.txt", "2 class names", "10"],
+    ),
+}
+CIFAR100 = {
+    "file-missing": (
+        lambda d: (d / "test.bin").unlink(),
+        ["test.bin", "No such file", "cifar-100-binary.tar.gz", CIFAR_PAGE],
+    ),
+    "of-cifar10": (
+        lambda d: write_cifar(d / "train.bin", "cifar10", range(10), 20),
+        ["train.bin", "found 61460 bytes", "multiple of 3074"],
+    ),
+    "coarse-out-of-range": (
+        lambda d: patch(d / "train.bin", 3 * 3074, b"\x14"),
+        ["train.bin", "coarse label 20 of record 3", "0 .. 19"],
+    ),
+    "fine-out-of-range": (
+        lambda d: patch(d / "test.bin", 3 * 3074 + 1, b"\x64"),
+        ["test.bin", "fine label 100 of record 3", "0 .. 99"],
+    ),
+}
+
+
 def edit_hdf5(change):
     def edit(path):
         with h5py.File(path, "r+") as file:
@@ -179,11 +249,20 @@ HDF5 = {
 }
 
 
-@pytest.mark.parametrize(("source", "case"), [*(("idx", c) for c in IDX), *(("hdf5", c) for c in HDF5)])
+SOURCES = {
+    "idx": ("idx", write_idx, IDX),
+    "hdf5": ("data.hdf5", write_hdf5, HDF5),
+    "cifar10": ("cifar10", write_cifar10, CIFAR10),
+    "cifar100": ("cifar100", write_cifar100, CIFAR100),
+}
+
+
+@pytest.mark.parametrize(("source", "case"), [(s, c) for s, (_, _, cases) in SOURCES.items() for c in cases])
 def test_data_files(kds, source, case):
-    change, fragments = (IDX if source == "idx" else HDF5)[case]
-    path = kds.folder / ("idx" if source == "idx" else "data.hdf5")
-    (write_idx if source == "idx" else write_hdf5)(path)
+    name, write, cases = SOURCES[source]
+    change, fragments = cases[case]
+    path = kds.folder / name
+    write(path)
     (kds.folder / "grid.cfg").write_text(data_grid(source, path.name), encoding="utf-8")
     kds.run("grid.cfg")
     before = (kds.folder / "data.h5").read_bytes()
@@ -194,6 +273,25 @@ def test_data_files(kds, source, case):
     assert (kds.folder / "data.h5").read_bytes() == before, "results were touched"
     done = kds.run("grid.cfg", "-o", "new.h5", expect=IO)
     assert not (kds.folder / "new.h5").exists(), "a results file was made from data that cannot be read"
+
+
+NO_IMAGES = {
+    "pad": ("data.augment.pad=2", "data.augment needs images"),
+    "flip": ("data.augment.flip=true", "data.augment needs images"),
+    "channel": ("data.standardize=channel", 'data.standardize = "channel" needs images'),
+    "half": ("data.standardize=half", "floating-point"),
+}
+
+
+@pytest.mark.parametrize("case", NO_IMAGES)
+def test_rows_are_no_images(kds, case):
+    """What only images have, of a file that turns out to hold none."""
+    assignment, words_of_it = NO_IMAGES[case]
+    write_hdf5(kds.folder / "data.hdf5")
+    (kds.folder / "grid.cfg").write_text(data_grid("hdf5", "data.hdf5"), encoding="utf-8")
+    done = kds.run("grid.cfg", "--set", assignment, expect=IO)
+    expect_words(done, "kdsweep: error: ", words_of_it)
+    assert not (kds.folder / "data.h5").exists(), "a results file was made for data that cannot be used so"
 
 
 @needs_mpi
@@ -262,6 +360,45 @@ GRIDS = {
     "empty": ("", ["bad.cfg:", "data.source", "missing", "teacher.model", "student.model", "3 problems"]),
     "only-comments": ("# nothing here\n", ["bad.cfg:", "data.source", "missing"]),
     "no-path": (HEAD.replace("gaussians", "idx"), ["bad.cfg", "data.path", "missing"]),
+    "no-cifar-path": (HEAD.replace("gaussians", "cifar10"), ["bad.cfg", "data.path", "missing", "binary version"]),
+    "wrong-depth": (
+        HEAD.replace('"mlp:4"', '"resnet18"'),
+        ["bad.cfg:3:", 'student.model = "resnet18"', "resnet14 or resnet20", "6k + 2"],
+    ),
+    "wrong-channels": (
+        HEAD.replace('"mlp:8"', '"resnet20x2000"'),
+        ["bad.cfg:2:", 'teacher.model = "resnet20x2000"', "from 1 to 1024"],
+    ),
+    "wrong-source": (
+        HEAD.replace("gaussians", "cifar-10"),
+        ["bad.cfg:1:", "data.source", 'did you mean "cifar10"?', '"cifar10" or "cifar100"'],
+    ),
+    "pad-out-of-range": (
+        HEAD.replace('"gaussians";', '"gaussians"; augment = { pad = 33; };'),
+        ["bad.cfg:1:", "data.augment.pad = 33", "out of range", "<= 32"],
+    ),
+    "augment-no-images": (
+        HEAD.replace('"gaussians";', '"gaussians"; augment = { pad = [0, 2]; };'),
+        ["bad.cfg:1:", "data.augment.pad = 2", "generated Gaussians are no images"],
+    ),
+    "flip-no-images": (
+        HEAD.replace('"gaussians";', '"gaussians"; augment = { flip = true; };'),
+        ["bad.cfg:1:", "data.augment.flip = true", "generated Gaussians are no images"],
+    ),
+    "channels-of-no-images": (
+        HEAD.replace('"gaussians";', '"gaussians"; standardize = "channel";'),
+        ["bad.cfg:1:", 'data.standardize = "channel"', "generated Gaussians are no images"],
+    ),
+    "network-of-images": (
+        HEAD.replace('"mlp:4"', '"lenet5"'),
+        ["bad.cfg:3:", 'student.model = "lenet5"', "generated Gaussians are no images"],
+    ),
+    "average-that-labels-live": (
+        HEAD.replace('"gaussians";', '"cifar10"; path = "nowhere"; augment = { flip = true; };').replace(
+            '"mlp:8";', '"mlp:8"; objective = "robust"; robust = { iterate = "averaged"; };'
+        ),
+        ["bad.cfg", 'student.augmented_labels = "live"', "average of its iterates", '"cached"'],
+    ),
     "impossible-milestone": (
         HEAD + 'train = { schedule = "step"; epochs = 30; milestones = [40]; };\n',
         ["bad.cfg:4:", "milestones", "30"],

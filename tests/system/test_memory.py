@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import time
 from pathlib import Path
 
 import h5py
@@ -114,3 +115,49 @@ def test_64_ranks_share_one_data_set(kds, capsys):
     finally:
         data.unlink()
     assert not list(Path("/dev/shm").glob("kdsweep*")), "something was left in /dev/shm"
+
+
+RESNET = """\
+name = "resnet56";
+output = "resnet56.h5";
+data = { source = "hdf5"; path = "images.hdf5"; augment = { pad = 2; flip = true; }; };
+teacher = { model = "resnet56"; };
+student = { model = "mlp"; baseline = false; };
+train = { epochs = 1; batch = 128; };
+"""
+
+
+def test_plan_knows_the_memory_of_a_residual_network(kds, capsys):
+    """Data, trial and row by `plan` against the most memory that the process ever had, beside what it has with a small model."""
+    chance = np.random.default_rng(6)
+    with h5py.File(kds.folder / "images.hdf5", "w") as file:
+        for part in ("train", "test"):
+            file[f"{part}/x"] = chance.integers(0, 256, (128, 32, 32, 3), dtype=np.uint8)
+            file[f"{part}/y"] = np.arange(128) % 10
+
+    def peak_of(name, model):
+        (kds.folder / name).write_text(RESNET.replace("resnet56", model), encoding="utf-8")
+        plan = kds.run("plan", name).out
+        running = kds.start(name, "--progress", "none")
+        peak = 0
+        while running.is_running():  # not wait4's ru_maxrss: that begins with what this Python had when it forked
+            for pid in kds.alive():
+                try:
+                    found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(encoding="ascii"))
+                except OSError:
+                    continue
+                peak = max(peak, int(found[1]) << 10 if found else 0)
+            time.sleep(0.002)
+        running.wait().expect(0)
+        return planned(plan, "largest trial, per rank"), peak
+
+    small_plan, small_peak = peak_of("small.cfg", "mlp:8")
+    large_plan, large_peak = peak_of("large.cfg", "resnet56")
+    planned_more, measured_more = large_plan - small_plan, large_peak - small_peak
+    with capsys.disabled():
+        print(
+            f"\n  resnet56 at batch 128: {large_plan / MIB:.0f} MiB planned for the trial; the process takes "
+            f"{large_peak / MIB:.0f} MiB, {measured_more / MIB:.0f} MiB more than with a small model (planned {planned_more / MIB:.0f})"
+        )
+    assert abs(measured_more - planned_more) < 0.05 * measured_more
+    assert abs(large_peak - large_plan) < 0.05 * large_peak + RANK_MIB * MIB  # libraries, data set, row

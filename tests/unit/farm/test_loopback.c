@@ -3,10 +3,13 @@
  */
 #include "kdsweep/farm.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "kds_test.h"
+#include "kdsweep/clock.h"
 
 enum { N_JOBS = 12, N_TEACHERS = 2, N_TICKS = 3 };
 
@@ -243,6 +246,75 @@ static void progress_may_stop(void **state)
     assert_true(report.wall_seconds >= 0.1 * (d.n_progress - 1)); /* at most every 0.1 s, and once at the end */
 }
 
+/* One long job among two: the sweep moves while it runs. */
+typedef struct journey {
+    double begun;      /* when the job that runs began; wall clock */
+    double seconds;    /* that it takes */
+    double early;      /* seconds until the time left was known, */
+    double left_early; /* and what it was then */
+    double done;
+    int n_shown;
+    int n_asked_outside;
+    bool is_running;
+} journey;
+
+enum { JOURNEY_SECONDS = 3 }; /* of the first job; the second takes a third of it */
+
+static void travel(void *context, int32_t job, kds_tick tick, kds_outcome *outcome)
+{
+    journey *j = context;
+    j->seconds = job == 0 ? JOURNEY_SECONDS : JOURNEY_SECONDS / 3.0;
+    j->begun = kds_clock_wall();
+    j->is_running = true;
+    while (kds_clock_wall() - j->begun < j->seconds) {
+        assert_false(tick.call(tick.context));
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    j->is_running = false;
+    outcome->kind = KDS_OUTCOME_DONE;
+    outcome->seconds = kds_clock_wall() - j->begun;
+}
+
+static double how_far(void *context)
+{
+    journey *j = context;
+    j->n_asked_outside += !j->is_running;
+    return fmin((kds_clock_wall() - j->begun) / j->seconds, 1.0);
+}
+
+static void watch_journey(void *context, kds_sched *sched)
+{
+    journey *j = context;
+    kds_sched_progress p;
+    kds_sched_get_progress(sched, &p);
+    const double done = p.cost_done + p.cost_running;
+    assert_true(done >= j->done - 1e-9 && done <= p.cost_total);
+    j->n_shown += done > j->done && p.n_done == 0;
+    j->done = done;
+    if (!isnan(p.seconds_left) && j->left_early == 0.0) {
+        j->left_early = p.seconds_left;
+        j->early = kds_clock_wall() - j->begun;
+        assert_int_equal(p.n_done, 0);
+    }
+}
+
+static void a_long_job_moves(void **state)
+{
+    (void)state;
+    journey j = {0};
+    const kds_farm_job jobs[2] = {{-1, 0, 6.0}, {-1, 0, 2.0}};
+    const kds_farm_config config = {.jobs = jobs, .n_jobs = 2};
+    const kds_farm_callbacks callbacks = {.context = &j, .run = travel, .progress = watch_journey, .how_far = how_far};
+    kds_farm_report report;
+    kds_error err = KDS_ERROR_INIT;
+    KDS_TEST_OK(kds_farm_run_loopback(&config, &callbacks, &report, &err), &err);
+    assert_true(j.n_shown >= 5); /* of some 20, on a busy machine */
+    assert_int_equal(j.n_asked_outside, 0);
+    KDS_TEST_NEAR(j.done, 8.0, 1e-9);
+    assert_true(j.early >= 1.0 && j.early < JOURNEY_SECONDS);
+    KDS_TEST_NEAR(j.left_early, JOURNEY_SECONDS + JOURNEY_SECONDS / 3.0 - j.early, 0.5);
+}
+
 static void impossible_jobs_are_refused(void **state)
 {
     (void)state;
@@ -264,6 +336,7 @@ int main(void)
         cmocka_unit_test(lost_job_ends_the_sweep),
         cmocka_unit_test(failing_callbacks_end_the_sweep),
         cmocka_unit_test(progress_may_stop),
+        cmocka_unit_test(a_long_job_moves),
         cmocka_unit_test(impossible_jobs_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -55,7 +55,7 @@ static void world_open(world *w, kds_farm_job *jobs, int32_t n_jobs, int n_worke
     w->n_runs = make((size_t)n_jobs, sizeof *w->n_runs);
     w->workers = make((size_t)n_workers, sizeof *w->workers);
     for (int32_t i = 0; i < n_jobs; i++) {
-        w->states[i] = jobs[i].state == KDS_JOB_WAITING ? OPEN : BEFORE;
+        w->states[i] = jobs[i].state == KDS_JOB_WAITING || jobs[i].state == KDS_JOB_BEGUN ? OPEN : BEFORE;
     }
 }
 
@@ -149,6 +149,8 @@ static void check_rest(const world *w)
     assert_int_equal(p.n_busy, n_busy);
     assert_int_equal(p.n_waiting, count[OPEN] + count[GIVEN] - n_busy);
     assert_int_equal(p.n_workers, w->n_workers);
+    assert_true(p.cost_running >= 0.0 && p.cost_done + p.cost_running <= p.cost_total * (1.0 + 1e-9));
+    assert_true(isnan(p.seconds_left) || p.seconds_left >= 0.0);
     if (!w->is_stopped) {
         assert_false(n_idle > 0 && n_runnable > 0);
     }
@@ -216,6 +218,8 @@ static kds_farm_job *random_jobs(kds_rng *rng, int32_t n_jobs, bool with_states)
         jobs[i].state = (uint8_t)(with_states && below(rng, 3) == 0 ? KDS_JOB_FINISHED : KDS_JOB_WAITING);
         if (with_states && below(rng, 20) == 0) {
             jobs[i].state = KDS_JOB_UNUSABLE;
+        } else if (with_states && below(rng, 20) == 0) {
+            jobs[i].state = KDS_JOB_BEGUN;
         }
     }
     for (int32_t i = n_parents; i < n_jobs && n_parents > 0; i++) {
@@ -246,7 +250,8 @@ typedef struct odds { /* in 1000 of the ends, of the steps */
 static void play(world *w, kds_rng *rng, odds chance)
 {
     obey(w);
-    while (!kds_sched_is_over(w->sched)) {
+    for (double now = 0.0; !kds_sched_is_over(w->sched); now += 0.1) {
+        kds_sched_time_is(w->sched, now);
         const int i = below(rng, w->n_workers);
         model_worker *self = &w->workers[i];
         if (self->has_left) {
@@ -263,6 +268,9 @@ static void play(world *w, kds_rng *rng, odds chance)
         } else if (!self->is_ready) {
             world_ready(w, i);
         } else if (self->n_held > 0) {
+            if (below(rng, 4) == 0) {
+                kds_sched_job_is_at(w->sched, i, kds_rng_uniform(rng));
+            }
             const int dice = below(rng, 1000);
             const int unusable = chance.unusable;
             const int interrupted = unusable + chance.interrupted;
@@ -480,6 +488,35 @@ static void order_of_one_worker(void **state)
         assert_int_equal(only_run(sched), expected[i]);
         kds_sched_job_ended(sched, 0, expected[i], KDS_OUTCOME_DONE, 1.0);
     }
+    kds_sched_free(sched);
+}
+
+/* What an earlier run began goes first, with the parent it waits for, and still measures what it costs. */
+static void begun_jobs_go_first(void **state)
+{
+    (void)state;
+    const kds_farm_job jobs[] = {
+        {-1, 0, 50.0},
+        {-1, 0, 10.0}, /* parent of 4 and 5 */
+        {-1, 0, 1.0},  /* parent of 6, which was begun */
+        {-1, KDS_JOB_BEGUN, 1.0},
+        {1, 0, 30.0},
+        {1, 0, 30.0},
+        {2, KDS_JOB_BEGUN, 2.0},
+    };
+    static const int32_t expected[] = {2, 6, 3, 1, 0};
+    kds_error err = KDS_ERROR_INIT;
+    kds_sched *sched;
+    KDS_TEST_OK(kds_sched_new(jobs, 7, 1, 0, &sched, &err), &err);
+    kds_sched_worker_ready(sched, 0);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(only_run(sched), expected[i]);
+        kds_sched_job_ended(sched, 0, expected[i], KDS_OUTCOME_DONE, 1.0);
+    }
+    kds_sched_progress p;
+    kds_sched_get_progress(sched, &p);
+    KDS_TEST_NEAR(p.cost_total, 124.0, 0.0);
+    KDS_TEST_NEAR(p.cost_done, 64.0, 0.0);
     kds_sched_free(sched);
 }
 
@@ -778,6 +815,7 @@ int main(void)
         cmocka_unit_test(nothing_to_do),
         cmocka_unit_test(stop_is_idempotent),
         cmocka_unit_test(order_of_one_worker),
+        cmocka_unit_test(begun_jobs_go_first),
         cmocka_unit_test(workers_stay_with_their_teacher),
         cmocka_unit_test(long_jobs_go_before_labels_at_hand),
         cmocka_unit_test(failed_parent_skips_its_children),

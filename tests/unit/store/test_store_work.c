@@ -224,8 +224,11 @@ static void checkpoints_come_back(void **state)
     kds_checkpoint_read(work, 42, &read, &n_read);
     assert_null(read);
     assert_int_equal(n_read, 0);
-    KDS_TEST_OK(kds_checkpoint_write(work, 42, "old", 3, &err), &err);
-    KDS_TEST_OK(kds_checkpoint_write(work, 42, bytes, sizeof bytes, &err), &err);
+    KDS_TEST_OK(kds_checkpoint_write(work, 42, 1, "old", 3, &err), &err);
+    assert_true(kds_checkpoint_seconds(work, 42) == 1);
+    KDS_TEST_OK(kds_checkpoint_write(work, 42, 12.5, bytes, sizeof bytes, &err), &err);
+    assert_true(kds_checkpoint_seconds(work, 42) == 12.5);
+    assert_true(kds_checkpoint_seconds(work, 43) == 0);
     kds_checkpoint_read(work, 42, &read, &n_read);
     assert_int_equal(n_read, sizeof bytes);
     assert_memory_equal(read, bytes, sizeof bytes);
@@ -242,6 +245,9 @@ static void checkpoints_come_back(void **state)
         KDS_TEST_OK(kds_file_write_atomic(path, pieces, &n_whole, 1, &err), &err);
         kds_checkpoint_read(work, 42, &read, &n_read);
         assert_null(read);
+        if (i < 48) { /* the head */
+            assert_true(kds_checkpoint_seconds(work, 42) == 0);
+        }
         whole[i] = (char)(whole[i] ^ 0x80);
     }
     kds_free(whole);

@@ -207,11 +207,11 @@ static void train(int objective, kds_role role, labels from, double *error)
                                       .mixing = 1,
                                       .validation_labels = from == FROM_POSTERIOR_ALL ? KDS_LABELS_TEACHER
                                                                                       : KDS_LABELS_ONE_HOT};
-    label_store teacher = label_store_new(&p, 1);
+    label_store teacher = label_store_new(&p);
     true_posterior(&p, p.split.train, p.split.n_train, teacher.outputs.train_logits);
     true_posterior(&p, p.split.validation, p.split.n_validation, teacher.outputs.validation_logits);
     float parameters[D * M + M];
-    kds_train_outputs outputs = {.parameters = parameters};
+    kds_train_outputs outputs = {.values = parameters};
     kds_result_shape result_shape = {
         .n_classes = M, .n_epochs = recipe->epochs, .n_validation = p.split.n_validation, .n_test = p.split.n_test};
     kds_trial_result *result;

@@ -43,15 +43,24 @@ typedef struct bench {
     kds_trial_spec spec;
 } bench;
 
-static void set_up(bench *b, const kds_trial_spec *spec)
+/* side: of images; 0: none. */
+static void set_up(bench *b, const kds_trial_spec *spec, int32_t side)
 {
     kds_error err = KDS_ERROR_INIT;
-    problem_small(&b->p, 2);
+    if (side > 0) {
+        problem_images(&b->p, 2, side, 1);
+    } else {
+        problem_small(&b->p, 2);
+    }
     b->spec = *spec;
-    b->teacher = label_store_new(&b->p, 200);
-    b->wanted = label_store_new(&b->p, 200);
-    b->got = label_store_new(&b->p, 200);
-    label_store_invent(&b->p, &b->teacher);
+    b->teacher = label_store_new(&b->p);
+    b->wanted = label_store_new(&b->p);
+    b->got = label_store_new(&b->p);
+    if (kds_trial_teaches_live(spec)) {
+        label_store_train(&b->p, spec, &b->teacher);
+    } else {
+        label_store_invent(&b->p, &b->teacher);
+    }
     b->wanted_result = result_for(&b->p, 3);
     b->result = result_for(&b->p, 3);
     KDS_TEST_OK(kds_trainer_new(&b->p.kernels, &b->trainer, &err), &err);
@@ -91,22 +100,23 @@ static void scribble(bench *b)
 {
     memset(b->got.outputs.train_logits, 0, b->got.n_train * sizeof(float));
     memset(b->got.outputs.validation_logits, 0, b->got.n_validation * sizeof(float));
-    memset(b->got.outputs.parameters, 0, b->got.n_parameters * sizeof(float));
+    memset(b->got.outputs.values, 0, b->got.n_values * sizeof(float));
     b->result->accuracy[0][0] = 77;
     b->result->train_loss[0] = 77;
 }
 
 /* Interrupt at call k, go on; for each k. Then interrupt at every call, again and again, to the end. */
-static void interrupt_everywhere(const kds_trial_spec *spec)
+static void interrupt_everywhere(const kds_trial_spec *spec, int32_t side)
 {
     bench b;
-    set_up(&b, spec);
+    set_up(&b, spec, side);
     recorder r = {.stop_at = -1};
     const kds_train_hooks hooks = {.interrupt = interrupt, .checkpoint = keep, .context = &r};
     assert_int_equal(train(&b, NULL, 0, &hooks, &b.wanted, b.wanted_result), KDS_OK);
     assert_int_equal(r.n_checkpoints, 0);
     long n_calls = r.n_calls;
-    assert_true(n_calls > 3 * 5 + 3 * 3); /* steps and evaluation chunks */
+    int n_epochs = kds_trial_recipe(spec)->epochs, n_steps = side > 0 ? 4 : 5;
+    assert_true(n_calls > n_epochs * (n_steps + 3)); /* steps and evaluation chunks */
     for (long k = 0; k < n_calls; k++) {
         forget(&r);
         r.stop_at = k;
@@ -127,7 +137,7 @@ static void interrupt_everywhere(const kds_trial_spec *spec)
     while (status == KDS_STOPPED) {
         void *bytes = r.bytes;
         size_t n_bytes = r.n_bytes;
-        r = (recorder){.stop_at = 8 + n_parts % 3};
+        r = (recorder){.stop_at = (side > 0 ? 5 : 8) + n_parts % 3};
         status = train(&b, bytes, n_bytes, &hooks, &b.got, b.result);
         kds_free(bytes);
         n_parts++;
@@ -143,7 +153,7 @@ static void standard(void **state)
 {
     (void)state;
     kds_trial_spec spec = spec_small(KDS_ROLE_BASELINE);
-    interrupt_everywhere(&spec);
+    interrupt_everywhere(&spec, 0);
 }
 
 static void robust(void **state)
@@ -151,12 +161,12 @@ static void robust(void **state)
     (void)state;
     kds_trial_spec spec = spec_small(KDS_ROLE_STUDENT);
     spec.student.objective = KDS_OBJECTIVE_ROBUST;
-    interrupt_everywhere(&spec);
+    interrupt_everywhere(&spec, 0);
     spec.student.robust_batch = 30; /* fresh random validation batches */
     spec.student.objective = KDS_OBJECTIVE_TRADEOFF;
     spec.student.robust_risk = KDS_RISK_CROSS_ENTROPY;
     spec.student.robust_every = 1;
-    interrupt_everywhere(&spec);
+    interrupt_everywhere(&spec, 0);
 }
 
 static void robust_averaged(void **state)
@@ -165,17 +175,57 @@ static void robust_averaged(void **state)
     kds_trial_spec spec = spec_small(KDS_ROLE_BASELINE);
     spec.student.objective = KDS_OBJECTIVE_ROBUST;
     spec.student.robust_iterate = KDS_ITERATE_AVERAGED;
-    interrupt_everywhere(&spec);
+    interrupt_everywhere(&spec, 0);
 }
 
 static void teacher_with_outputs(void **state)
 {
     (void)state;
     kds_trial_spec spec = spec_small(KDS_ROLE_TEACHER);
-    interrupt_everywhere(&spec);
+    interrupt_everywhere(&spec, 0);
     spec.teacher.objective = KDS_OBJECTIVE_TRADEOFF;
     spec.teacher.robust_iterate = KDS_ITERATE_AVERAGED;
-    interrupt_everywhere(&spec);
+    interrupt_everywhere(&spec, 0);
+}
+
+/* Running statistics, the place in the epoch that augmentation depends on, and a teacher that runs live: all come back. */
+static void convolutions(void **state)
+{
+    (void)state;
+    kds_trial_spec spec = spec_images(KDS_ROLE_TEACHER); /* resnet8 */
+    interrupt_everywhere(&spec, 8);
+    spec = spec_images(KDS_ROLE_STUDENT); /* lenet5 of a resnet8 */
+    interrupt_everywhere(&spec, 12);
+    snprintf(spec.teacher.model, sizeof spec.teacher.model, "lenet5");
+    snprintf(spec.student.model, sizeof spec.student.model, "resnet8x4");
+    spec.student.objective = KDS_OBJECTIVE_ROBUST; /* multiplier updates between the steps, by running statistics */
+    interrupt_everywhere(&spec, 9);
+}
+
+/* A live teacher is part of what the training goes on with, a silent one is not. */
+static void other_teacher(void **state)
+{
+    (void)state;
+    for (int live = 0; live < 2; live++) {
+        bench b;
+        kds_trial_spec spec = spec_images(KDS_ROLE_STUDENT);
+        spec.distill.augmented_labels = live ? KDS_AUGMENTED_LIVE : KDS_AUGMENTED_CACHED;
+        set_up(&b, &spec, 8);
+        recorder r = {.stop_at = -1}, counter = {.stop_at = -1};
+        const kds_train_hooks hooks = {.interrupt = interrupt, .checkpoint = keep, .context = &r};
+        const kds_train_hooks counting = {.interrupt = interrupt, .context = &counter};
+        train(&b, NULL, 0, &hooks, &b.wanted, b.wanted_result);
+        long n_calls = r.n_calls;
+        forget(&r);
+        r.stop_at = n_calls / 2;
+        assert_int_equal(train(&b, NULL, 0, &hooks, &b.got, b.result), KDS_STOPPED);
+        b.teacher.outputs.values[0] += 0.5f;
+        assert_int_equal(train(&b, r.bytes, r.n_bytes, &counting, &b.got, b.result), KDS_OK);
+        assert_int_equal(counter.n_calls == n_calls, live); /* started over */
+        assert_int_equal(!results_equal(b.wanted_result, b.result), live);
+        forget(&r);
+        tear_down(&b);
+    }
 }
 
 /* A checkpoint that was damaged anywhere, cut, or made for something else: the trial starts over, to the same bits. A start over is
@@ -186,7 +236,7 @@ static void damaged(void **state)
     bench b;
     kds_trial_spec spec = spec_small(KDS_ROLE_STUDENT);
     spec.student.objective = KDS_OBJECTIVE_ROBUST;
-    set_up(&b, &spec);
+    set_up(&b, &spec, 0);
     recorder r = {.stop_at = -1}, counter = {.stop_at = -1};
     const kds_train_hooks hooks = {.interrupt = interrupt, .checkpoint = keep, .context = &r};
     const kds_train_hooks counting = {.interrupt = interrupt, .context = &counter};
@@ -244,7 +294,7 @@ static void when(void **state)
     (void)state;
     bench b;
     kds_trial_spec spec = spec_small(KDS_ROLE_BASELINE);
-    set_up(&b, &spec);
+    set_up(&b, &spec, 0);
     recorder r = {.stop_at = -1};
     kds_train_hooks hooks = {.interrupt = interrupt, .checkpoint = keep, .context = &r, .checkpoint_seconds = 1e-9};
     assert_int_equal(train(&b, NULL, 0, &hooks, &b.wanted, b.wanted_result), KDS_OK);
@@ -261,12 +311,64 @@ static void when(void **state)
     tear_down(&b);
 }
 
+/* The trainer tells how far it is: from 0, or from where the checkpoint was, to 1. */
+typedef struct follower {
+    recorder r;
+    double fraction, before, first;
+} follower;
+
+static bool follow(void *context)
+{
+    follower *f = context;
+    if (isnan(f->first)) {
+        f->first = f->fraction;
+    }
+    assert_true(f->fraction >= f->before && f->fraction <= 1.0);
+    f->before = f->fraction;
+    return interrupt(&f->r);
+}
+
+static void keep_followed(void *context, const void *bytes, size_t n_bytes)
+{
+    keep(&((follower *)context)->r, bytes, n_bytes);
+}
+
+static void fraction(void **state)
+{
+    (void)state;
+    bench b;
+    kds_trial_spec spec = spec_small(KDS_ROLE_BASELINE);
+    set_up(&b, &spec, 0);
+    follower f = {.r = {.stop_at = -1}, .first = NAN};
+    const kds_train_hooks hooks = {
+        .interrupt = follow, .checkpoint = keep_followed, .context = &f, .fraction = &f.fraction};
+    assert_int_equal(train(&b, NULL, 0, &hooks, &b.wanted, b.wanted_result), KDS_OK);
+    KDS_TEST_NEAR(f.first, 0.0, 0.0);
+    KDS_TEST_NEAR(f.fraction, 1.0, 0.0);
+
+    f = (follower){.r = {.stop_at = f.r.n_calls / 2}, .first = NAN};
+    assert_int_equal(train(&b, NULL, 0, &hooks, &b.got, b.result), KDS_STOPPED);
+    const double reached = f.fraction;
+    assert_true(reached > 0.3 && reached < 0.7);
+    f.r.stop_at = -1;
+    f.first = NAN;
+    f.before = 0;
+    assert_int_equal(train(&b, f.r.bytes, f.r.n_bytes, &hooks, &b.got, b.result), KDS_OK);
+    KDS_TEST_NEAR(f.first, reached, 0.0);
+    KDS_TEST_NEAR(f.fraction, 1.0, 0.0);
+    check_same(&b);
+    forget(&f.r);
+    tear_down(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(standard),        cmocka_unit_test(robust),
         cmocka_unit_test(robust_averaged), cmocka_unit_test(teacher_with_outputs),
+        cmocka_unit_test(convolutions),    cmocka_unit_test(other_teacher),
         cmocka_unit_test(damaged),         cmocka_unit_test(when),
+        cmocka_unit_test(fraction),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /*
- * A small problem made by hand for the tests of train: normal distributions around random means, a data set and a split without the
- * data module's choices, and a recipe to start from.
+ * Small problems made by hand for the tests of train: normal distributions around random means, as features or as images, a data set and a
+ * split without the data module's choices, and a recipe to start from.
  */
 #ifndef TRAIN_PROBLEM_H
 #define TRAIN_PROBLEM_H
@@ -18,6 +18,7 @@ enum { PROBLEM_MAX_CLASSES = 8 };
 
 typedef struct problem_shape {
     int32_t n_classes, n_features, n_groups;
+    int32_t side, channels;               /* images: n_features = side * side * channels; otherwise 0 */
     int32_t n_train[PROBLEM_MAX_CLASSES]; /* of each class */
     int32_t n_validation, n_test;         /* of every class */
     bool validation_like_train;           /* n_validation for each example of train instead */
@@ -34,6 +35,8 @@ typedef struct problem {
     int32_t *label, *group;
     double *mean; /* [class][feature] */
     kds_kernels kernels;
+    kds_data_shape data;
+    int64_t n_values; /* room for the stored values of every model that is trained on it */
 } problem;
 
 static inline void problem_take(problem *p, kds_arena *arena)
@@ -78,7 +81,7 @@ static inline void problem_new(problem *p, const problem_shape *shape, const dou
 {
     kds_error err = KDS_ERROR_INIT;
     int32_t m = shape->n_classes, d = shape->n_features;
-    *p = (problem){.shape = *shape};
+    *p = (problem){.shape = *shape, .n_values = 200};
     for (int32_t y = 0; y < m; y++) {
         p->split.n_train += shape->n_train[y];
         p->split.n_validation += problem_n_validation(shape, y);
@@ -87,9 +90,13 @@ static inline void problem_new(problem *p, const problem_shape *shape, const dou
     p->dataset = (kds_dataset){.n_train = p->split.n_train,
                                .n_test = p->split.n_validation + p->split.n_test,
                                .n_features = d,
+                               .height = shape->side,
+                               .width = shape->side,
+                               .channels = shape->channels,
                                .n_classes = m,
                                .n_groups = shape->n_groups,
                                .fingerprint = shape->seed};
+    p->data = kds_dataset_shape(&p->dataset);
     kds_arena arena = kds_arena_measure();
     problem_take(p, &arena);
     KDS_TEST_OK(kds_arena_init(&p->arena, arena.used, &err), &err);
@@ -146,9 +153,28 @@ static inline void problem_small(problem *p, int32_t n_groups)
     problem_new(p, &shape, NULL);
 }
 
+/* Images of three classes, a problem for convolutional networks that takes milliseconds to train on. */
+static inline void problem_images(problem *p, int32_t n_groups, int32_t side, int32_t channels)
+{
+    problem_shape shape = {.n_classes = 3,
+                           .n_features = side * side * channels,
+                           .n_groups = n_groups,
+                           .side = side,
+                           .channels = channels,
+                           .n_train = {18, 12, 5},
+                           .n_validation = 12, /* more than one evaluation chunk */
+                           .n_test = 11,
+                           .separation = 0.3,
+                           .seed = 13};
+    problem_new(p, &shape, NULL);
+    p->n_values = 24000;
+}
+
 static inline kds_recipe recipe_small(void)
 {
     kds_recipe recipe = {.model = "mlp:6",
+                         .norm_momentum = 0.1,
+                         .norm_epsilon = 1e-5,
                          .objective = KDS_OBJECTIVE_STANDARD,
                          .tradeoff = 0.5,
                          .epochs = 3,
@@ -177,6 +203,21 @@ static inline kds_trial_spec spec_small(kds_role role)
     return spec;
 }
 
+/* The same for images: two convolutional networks, augmentation, and a teacher that labels what its student sees. */
+static inline kds_trial_spec spec_images(kds_role role)
+{
+    kds_trial_spec spec = spec_small(role);
+    snprintf(spec.teacher.model, sizeof spec.teacher.model, "resnet8x4");
+    snprintf(spec.student.model, sizeof spec.student.model, "lenet5");
+    spec.teacher.epochs = spec.student.epochs = 2;
+    spec.teacher.batch = spec.student.batch = 11; /* four steps, the last on two images */
+    spec.teacher.lr = spec.student.lr = 0.05;
+    spec.data.augment_pad = 2;
+    spec.data.augment_flip = 1;
+    spec.distill.augmented_labels = KDS_AUGMENTED_LIVE;
+    return spec;
+}
+
 /* A row for this problem, with everything that a row can have. */
 static inline kds_trial_result *result_for(const problem *p, int32_t n_epochs)
 {
@@ -187,7 +228,7 @@ static inline kds_trial_result *result_for(const problem *p, int32_t n_epochs)
                               .n_epochs = n_epochs,
                               .n_validation = p->split.n_validation,
                               .n_test = p->split.n_test,
-                              .n_parameters = 200,
+                              .n_parameters = p->n_values,
                               .with_logits = true};
     KDS_TEST_OK(kds_trial_result_new(&shape, &result, &err), &err);
     return result;
@@ -197,18 +238,18 @@ static inline kds_trial_result *result_for(const problem *p, int32_t n_epochs)
 typedef struct label_store {
     kds_train_outputs outputs;
     kds_teacher_labels labels;
-    size_t n_train, n_validation, n_parameters; /* floats */
+    size_t n_train, n_validation, n_values; /* floats */
 } label_store;
 
-static inline label_store label_store_new(const problem *p, size_t n_parameters)
+static inline label_store label_store_new(const problem *p)
 {
     label_store s = {.n_train = (size_t)p->split.n_train * (size_t)p->shape.n_classes,
                      .n_validation = (size_t)p->split.n_validation * (size_t)p->shape.n_classes,
-                     .n_parameters = n_parameters};
+                     .n_values = (size_t)p->n_values};
     s.outputs = (kds_train_outputs){kds_alloc(s.n_train, sizeof(float), NULL),
                                     kds_alloc(s.n_validation, sizeof(float), NULL),
-                                    kds_alloc(s.n_parameters, sizeof(float), NULL)};
-    s.labels = (kds_teacher_labels){s.outputs.train_logits, s.outputs.validation_logits};
+                                    kds_alloc(s.n_values, sizeof(float), NULL)};
+    s.labels = (kds_teacher_labels){s.outputs.train_logits, s.outputs.validation_logits, s.outputs.values};
     return s;
 }
 
@@ -216,7 +257,7 @@ static inline void label_store_free(label_store *s)
 {
     kds_free(s->outputs.train_logits);
     kds_free(s->outputs.validation_logits);
-    kds_free(s->outputs.parameters);
+    kds_free(s->outputs.values);
 }
 
 /* Teacher's logits that are a little wrong: 3 for the label, noise. */
@@ -234,6 +275,21 @@ static inline void label_store_invent(const problem *p, label_store *s)
     }
 }
 
+/* What the teacher of this student leaves: its labels and its network. */
+static inline void label_store_train(const problem *p, const kds_trial_spec *student, label_store *s)
+{
+    kds_error err = KDS_ERROR_INIT;
+    kds_trial_spec spec = *student;
+    kds_trainer *trainer;
+    spec.role = KDS_ROLE_TEACHER;
+    kds_trial_result *result = result_for(p, spec.teacher.epochs);
+    KDS_TEST_OK(kds_trainer_new(&p->kernels, &trainer, &err), &err);
+    KDS_TEST_OK(kds_train_trial(trainer, &spec, &p->split, NULL, NULL, 0, NULL, &s->outputs, result, &err), &err);
+    assert_int_equal(result->status, KDS_TRIAL_DONE);
+    kds_trainer_free(trainer);
+    kds_trial_result_free(result);
+}
+
 /* The same row, to the bit (but for the timing). */
 static inline bool results_equal(const kds_trial_result *a, const kds_trial_result *b)
 {
@@ -244,7 +300,7 @@ static inline bool stores_equal(const label_store *a, const label_store *b)
 {
     return memcmp(a->outputs.train_logits, b->outputs.train_logits, a->n_train * sizeof(float)) == 0 &&
            memcmp(a->outputs.validation_logits, b->outputs.validation_logits, a->n_validation * sizeof(float)) == 0 &&
-           memcmp(a->outputs.parameters, b->outputs.parameters, a->n_parameters * sizeof(float)) == 0;
+           memcmp(a->outputs.values, b->outputs.values, a->n_values * sizeof(float)) == 0;
 }
 
 #endif
