@@ -12,7 +12,8 @@ build_packages="build-essential cmake pkg-config ninja-build
 test_packages="libcmocka-dev libhdf5-dev mpich libmpich-dev libhdf5-mpich-dev clang
     python3 python3-venv hdf5-tools"
 # Nice to have: without them a test is skipped and says so, or the sweeps on Fashion-MNIST say where to get the data.
-optional_packages="clang-format-14 clang-format dataset-fashion-mnist netcdf-bin r-cran-hdf5r r-bioc-rhdf5"
+optional_packages="clang-format-14 clang-format dataset-fashion-mnist netcdf-bin r-cran-hdf5r r-bioc-rhdf5
+    gcc-aarch64-linux-gnu qemu-user"
 
 packages="$build_packages $test_packages"
 optional="$optional_packages"

@@ -91,6 +91,31 @@ smoke() {
     return $code
 }
 
+# Under qemu vectors are some fifty times slower: what no instruction set changes is not repeated there, and what takes minutes only with
+# --long. Of what is left the tests of the products, maps and golden numbers and the gradients of losses go through every kernel of NEON.
+aarch64_tests='^unit\.(base|data|distill|metrics|nn|trial)\.|^kernels\.|^golden\.'
+aarch64_slow='test_(net|golden_models|kernels_gemm|kernels_softmax|text)$'
+if [ "$mode" = long ]; then
+    aarch64_slow='^$'
+fi
+test_aarch64() {
+    run_ctest aarch64 -R "$aarch64_tests" -E "$aarch64_slow"
+}
+
+# One seed, tail and temperature of the smoke sweep: 15 trials.
+smoke_aarch64() {
+    work=$(mktemp -d) || return 1
+    sed 's/^seeds = .*/seeds = [0];/; s/ratio = \[1, 10\]/ratio = 10/; s/temperature = \[1, 2, 4\]/temperature = 2/' \
+        "$root/sweeps/smoke.cfg" >"$work/smoke.cfg"
+    set -- qemu-aarch64 -cpu cortex-a72 -L "$root/build/aarch64-root" "$root/build/aarch64/kdsweep"
+    "$@" --version && "$@" --version | grep -q '^ISA *neon$' &&
+        "$@" "$work/smoke.cfg" --output "$work/smoke.h5" --progress none &&
+        "$@" verify "$work/smoke.h5" -k 1
+    code=$?
+    rm -rf "$work"
+    return $code
+}
+
 started_all=$(date +%s)
 finish() {
     minutes=$((($(date +%s) - started_all) / 60))
@@ -139,6 +164,16 @@ if command -v mpicc.mpich >/dev/null 2>&1 && command -v h5pcc.mpich >/dev/null 2
     fi
 else
     echo "mpich            left out: no mpicc.mpich and h5pcc.mpich here"
+fi
+if [ "$(uname -m)" = aarch64 ]; then
+    echo "aarch64          left out: this machine is one, the phases above have tested it"
+elif ! command -v aarch64-linux-gnu-gcc >/dev/null 2>&1 || ! command -v qemu-aarch64 >/dev/null 2>&1; then
+    echo "aarch64          left out: no cross compiler or emulator here (Debian: gcc-aarch64-linux-gnu, qemu-user)"
+elif ! sh cmake/aarch64-root.sh >"$log_folder/aarch64-root.log" 2>&1; then
+    echo "aarch64          left out: no packages of arm64 from here, see build/log/aarch64-root.log"
+elif phase aarch64-build "AArch64, warnings as errors: build" build aarch64; then
+    phase aarch64-test "AArch64 under qemu: kernels, golden, unit" test_aarch64
+    phase aarch64-smoke "AArch64 under qemu: one small sweep" smoke_aarch64
 fi
 command -v gcc >/dev/null 2>&1 && phase gcc-build "GCC, warnings as errors" build gcc
 command -v clang >/dev/null 2>&1 && phase clang-build "Clang, warnings as errors" build clang
