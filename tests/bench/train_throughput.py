@@ -1,85 +1,91 @@
 """Training throughput against PyTorch on one core: alternating rounds in one run, medians, ratios.
 
-    python train_throughput.py path/to/bench_train [--rounds 7] [--seconds 1.0]
+    python train_throughput.py path/to/bench_train [--models resnet20,lenet5] [--rounds N] [--seconds S] [--no-compile]
 
 Both sides do the same work for a mini-batch of 128: pick random rows of a byte data set, standardise, forward, cross-entropy against a
-teacher's labels at T = 4, backward, SGD with momentum 0.9 and weight decay 1e-4. PyTorch runs with one thread and the best of its SGD
-implementations (plain, foreach, fused). Nothing here passes or fails: it prints ratios.
+teacher's labels at T = 4, backward, SGD with momentum 0.9 and weight decay 1e-4; both are pinned to the same core. PyTorch is measured in
+every combination of torch_side.py, and the best one counts. The peak is that of fused multiply-adds on registers, measured in
+every round. Nothing here passes or fails: it prints ratios.
 """
 
 import argparse
 import statistics
-import subprocess
-import time
+import sys
 
 import torch
+from torch_side import BATCH, CORE, NETWORKS, Trainer, compiled, ours, seconds_per_call, table, use_one_core, versions
 
-N_EXAMPLES, N_FEATURES, N_CLASSES, BATCH = 10_000, 784, 10, 128
-MODELS = {"784-64-10": (64,), "784-256-128-10": (256, 128), "784-1024-512-10": (1024, 512)}
-
-
-def make_trainer(hidden, sgd):
-    """A function that trains one mini-batch."""
-    generator = torch.Generator().manual_seed(1)
-    data = torch.randint(0, 256, (N_EXAMPLES, N_FEATURES), dtype=torch.uint8, generator=generator)
-    teacher = 3 * torch.randn(N_EXAMPLES, N_CLASSES, generator=generator)
-    widths = (N_FEATURES, *hidden, N_CLASSES)
-    layers = []
-    for i, (n_in, n_out) in enumerate(zip(widths, widths[1:])):
-        layers += [torch.nn.Linear(n_in, n_out)] + ([torch.nn.ReLU()] if i < len(hidden) else [])
-    model = torch.nn.Sequential(*layers)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4, **sgd)
-
-    def step():
-        rows = torch.randint(0, N_EXAMPLES, (BATCH,))
-        x = data[rows].float().mul_(1 / 128).sub_(1.0)
-        target = torch.softmax(teacher[rows] / 4, dim=1)
-        loss = torch.nn.functional.cross_entropy(model(x), target)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-
-    return step
+HOPELESS = 1.5  # a combination this much slower than the best one in the first round is not measured again
 
 
-def torch_round(step, seconds):
-    for _ in range(20):
-        step()
-    n_steps, start = 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - start) < seconds:
-        step()
-        n_steps += 1
-    return n_steps * BATCH / elapsed
+def trainers_of(network, compiles, notes):
+    torch._dynamo.reset()
+    trainers = {}
+    for layout in network.layouts():
+        trainers["eager", layout] = Trainer(network, "eager", layout)
+        if compiles:
+            trainer, outcome = compiled(network, layout)
+            if trainer is None:
+                notes.append(f"{network.name}: torch.compile failed ({layout}): {outcome}")
+            else:
+                trainers["compile", layout] = trainer
+                print(f"{network.name}: compiled ({layout}) in {outcome:.0f} s", file=sys.stderr, flush=True)
+    return trainers
 
 
-def our_round(program, hidden, seconds):
-    model = "mlp:" + "-".join(map(str, hidden))
-    words = subprocess.run([program, model, str(seconds), str(BATCH)], check=True, capture_output=True, text=True).stdout.split()
-    return float(words[0]), float(words[2])
+def label_of(combination):
+    mode, layout = combination
+    return f"{'compiled' if mode == 'compile' else mode}, {layout.replace('_', ' ')}"
+
+
+def measure(network, program, options, row, notes):
+    rounds, seconds = options.rounds or network.rounds, options.seconds or network.seconds
+    trainers = trainers_of(network, not options.no_compile, notes)
+    sgd = {combination: trainer.choose_fastest_sgd() for combination, trainer in trainers.items()}
+    mine, theirs, peak = [], {combination: [] for combination in trainers}, 0.0
+    for i in range(rounds):
+        mine.append(ours(program, network.model, seconds, BATCH))
+        for combination, trainer in trainers.items():
+            if i == 0 or theirs[combination][0] * HOPELESS > max(rates[0] for rates in theirs.values()):
+                theirs[combination].append(BATCH / seconds_per_call(trainer.step, seconds))
+        peak = max(peak, mine[-1]["peak"])
+    n_parameters = sum(p.numel() for p in next(iter(trainers.values())).module.parameters())
+    if n_parameters != mine[0]["parameters"]:
+        notes.append(f"{network.name}: NOT THE SAME NETWORK: {mine[0]['parameters']:.0f} parameters against {n_parameters}")
+    medians = {combination: statistics.median(rates) for combination, rates in theirs.items()}
+    complete = [combination for combination in medians if len(theirs[combination]) == rounds]
+    best = max(complete, key=medians.get)
+    images, gflops = (statistics.median(result[name] for result in mine) for name in ("images", "gflops"))
+    ratios = [result["images"] / rate for result, rate in zip(mine, theirs[best])]
+    row(network.name, f"{images:,.0f}", f"{gflops:.1f}", f"{100 * gflops / peak:.0f} % of {peak:.0f}" if peak > 0 else "unknown",
+        f"{medians[best]:,.0f}", f"{label_of(best)}, {sgd[best]} SGD", f"{images / medians[best]:.2f}",
+        f"{min(ratios):.2f} to {max(ratios):.2f}")
+    others = "; ".join(f"{label_of(combination)} {medians[combination]:,.0f}" for combination in sorted(medians, key=medians.get, reverse=True))
+    notes.append(f"{network.name}: PyTorch images/s: {others}")
+    return mine[0]["isa"]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("program")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--models", default="", help="comma-separated; all unless given")
+    parser.add_argument("--rounds", type=int, default=0, help="alternations; 0: 7 to 3, as long as a step takes")
+    parser.add_argument("--seconds", type=float, default=0, help="of each measurement; 0: 1, and at least two steps")
+    parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
     options = parser.parse_args()
-    torch.set_num_threads(1)
-    print(f"training throughput, one core, batch {BATCH}, distillation loss, momentum SGD; PyTorch {torch.__version__}, one thread")
-    print(f"median of {options.rounds} alternating rounds of {options.seconds:g} s")
-    print(f"{'model':<18}{'kdsweep img/s':>15}{'GFLOP/s':>9}{'PyTorch img/s':>15}{'its SGD':>9}{'ratio':>7}")
-    for name, hidden in MODELS.items():
-        sgd_kinds = {"plain": {"foreach": False}, "foreach": {"foreach": True}, "fused": {"fused": True}}
-        steps = {kind: make_trainer(hidden, arguments) for kind, arguments in sgd_kinds.items()}
-        best = max(steps, key=lambda kind: torch_round(steps[kind], options.seconds / 2))
-        ours, rates, theirs = [], [], []
-        for _ in range(options.rounds):
-            images, gflops = our_round(options.program, hidden, options.seconds)
-            ours.append(images)
-            rates.append(gflops)
-            theirs.append(torch_round(steps[best], options.seconds))
-        a, b = statistics.median(ours), statistics.median(theirs)
-        print(f"{name:<18}{a:>15,.0f}{statistics.median(rates):>9.1f}{b:>15,.0f}{best:>9}{a / b:>7.2f}", flush=True)
+    use_one_core()
+    wanted = [word for word in options.models.split(",") if word]
+    networks = [network for network in NETWORKS if not wanted or network.name in wanted]
+    print(f"training throughput, core {CORE} alone, batch {BATCH}, distillation loss, momentum SGD; {versions()}")
+    print("median of alternating rounds: " + ", ".join(f"{options.rounds or n.rounds} for {n.name}" for n in networks) + "\n")
+    row = table("model", "kdsweep images/s", "GFLOP/s", "of the peak", "PyTorch images/s", "PyTorch as", "ratio", "rounds")
+    notes = []
+    isa = "?"
+    for network in networks:
+        isa = measure(network, options.program, options, row, notes)
+    print(f"\nkernels: {isa}. GFLOP/s: needed multiply-adds only, twice. All of PyTorch's combinations:")
+    for note in notes:
+        print(f"- {note}")
 
 
 if __name__ == "__main__":
