@@ -1,6 +1,6 @@
 """The shipped recipe of sweeps/fashion-resnet20.cfg in PyTorch, to compare what it learns: accuracy on Fashion-MNIST's test set.
 
-    python peer_resnet20.py FOLDER [--epochs 15] [--seed 0]
+    python peer_resnet20.py FOLDER [--epochs 12] [--seed 0]
 
 Nothing is shared with kdsweep but the recipe: ResNet-20 with zero-padded shortcuts, images standardised by the training set's mean and
 deviation, random crops from a border of 2 and mirror images, batches of 128, Nesterov momentum 0.9, weight decay 5e-4 on weights alone,
@@ -73,7 +73,7 @@ def augment(x, generator):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("folder")
-    parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
