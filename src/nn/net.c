@@ -73,20 +73,43 @@ static void measure_layer(kds_net *net, int l)
     }
 }
 
+static bool is_pool(const kds_layer *spec)
+{
+    return spec->kind == KDS_LAYER_MAX_POOL || spec->kind == KDS_LAYER_AVERAGE_POOL;
+}
+
+/* Does the convolution below take this pool along? */
+static bool goes_with_convolution(const kds_net *net, int l)
+{
+    const kds_layer *spec = net->layers[l].spec;
+    return is_pool(spec) && net->layers[spec->input].pool == l;
+}
+
 /* Who reads what, and whose z has to be in memory: what is added, what adds, what others than convolutions read. */
 static void find_readers(kds_net *net)
 {
+    int n_readers[KDS_MAX_MODEL_LAYERS] = {0};
     for (int l = net->model->n_layers - 1; l >= 0; l--) {
         const kds_layer *spec = net->layers[l].spec;
         if (spec->input != KDS_INPUT) {
             net_layer *below = &net->layers[spec->input];
             below->first_reader = l;
             below->keeps_z |= spec->kind != KDS_LAYER_CONVOLUTION;
+            n_readers[spec->input]++;
         }
         if (spec->skip != KDS_NO_SKIP) {
             KDS_ASSERT(spec->norm);
+            n_readers[spec->skip]++;
             net->layers[spec->skip].first_reader = l;
             net->layers[spec->skip].keeps_z = net->layers[l].keeps_z = true;
+        }
+    }
+    for (int l = 0; l < net->model->n_layers; l++) {
+        const kds_layer *spec = net->layers[l].spec;
+        net_layer *below = spec->input == KDS_INPUT ? NULL : &net->layers[spec->input];
+        if (is_pool(spec) && below->spec->kind == KDS_LAYER_CONVOLUTION && !below->spec->norm &&
+            n_readers[spec->input] == 1) {
+            below->pool = l;
         }
     }
 }
@@ -454,7 +477,9 @@ const float *kds_net_forward(kds_net *net, int32_t n_rows, kds_net_use use)
             kds_net_convolution_forward(net, l, n_rows, use);
             break;
         default:
-            kds_net_pool_forward(net, l, n_rows);
+            if (!goes_with_convolution(net, l)) {
+                kds_net_pool_forward(net, l, n_rows);
+            }
         }
     }
     const net_layer *last = &net->layers[model->n_layers - 1];
@@ -581,7 +606,9 @@ static void walk_back(kds_net *net, int32_t n_rows, const float *d_logits, const
             kds_net_convolution_backward(net, l, n_rows);
             break;
         default:
-            kds_net_pool_backward(net, l, n_rows);
+            if (!goes_with_convolution(net, l)) {
+                kds_net_pool_backward(net, l, n_rows);
+            }
         }
         if (recipe && model->layers[l].n_weights > 0) {
             step_layer(net, l, recipe, lr, !stepped);

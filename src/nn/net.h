@@ -21,6 +21,7 @@ typedef struct net_layer {
     /* One more row and column of zeros behind staged maps: Winograd's tiles of maps of odd size. */
     int32_t extra;
     bool winograd;
+    int pool; /* of a convolution without normalisation: the pool that alone reads it, and goes with it block by block; 0: none */
     /* Where its values lie in parameters and velocity: weights [n_panels][n_k][16], then [16 n_panels] biases, or scales and offsets. */
     int64_t weights, n_weights;
     int64_t vectors, n_vectors;
@@ -85,6 +86,10 @@ bool kds_net_dense_backward(kds_net *net, int l, int32_t n_rows, const kds_sgd *
 void kds_net_convolution_forward(kds_net *net, int l, int32_t n_rows, kds_net_use use);
 void kds_net_convolution_backward(kds_net *net, int l, int32_t n_rows);
 void kds_net_pool_forward(kds_net *net, int l, int32_t n_rows);
+/* A pool that goes with the convolution below (net_layer.pool): its outputs for some images of y; the gradient with respect to what it read,
+ * for some images, before the rectifier. */
+void kds_net_pool_block(kds_net *net, int l, int32_t image, int32_t n_images);
+void kds_net_pool_block_backward(kds_net *net, int l, int32_t image, int32_t n_images, float *d_in);
 void kds_net_pool_backward(kds_net *net, int l, int32_t n_rows);
 
 /* Normalisation: the affine map of z from the batch's sums (and the running statistics from them), or from the running statistics. */

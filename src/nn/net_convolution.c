@@ -102,13 +102,13 @@ static void stage_input(kds_net *net, const net_layer *layer, int32_t image, int
 }
 
 /* The gradient with respect to y, from that with respect to the output. */
-static void stage_gradient(kds_net *net, const net_layer *layer, int32_t image, int32_t n_images)
+static void stage_gradient(kds_net *net, const net_layer *layer, const float *d, int32_t image, int32_t n_images)
 {
     const kds_layer *spec = layer->spec;
     const int64_t row = (int64_t)spec->width * layer->columns;
     for (int32_t i = 0; i < n_images; i++) {
         float *to = net->staged_d + i * d_image(layer) + layer->halo * (d_row(layer) + layer->columns);
-        const float *d = layer->d + (image + i) * layer->image, *y = layer->y + (image + i) * layer->image;
+        const float *y = layer->y + (image + i) * layer->image;
         for (int32_t r = 0; r < spec->height; r++, to += d_row(layer), d += row, y += row) {
             if (spec->norm) {
                 net->kernels->affine(spec->width, layer->columns, y, net->coefficient[1], net->coefficient[2], d,
@@ -174,6 +174,9 @@ void kds_net_convolution_forward(kds_net *net, int l, int32_t n_rows, kds_net_us
         if (by_batch) {
             net->kernels->moments(n * layer->n_pixels, layer->columns, y, net->statistics + layer->statistics,
                                   layer->sum, layer->product);
+        }
+        if (layer->pool) {
+            kds_net_pool_block(net, layer->pool, i, n);
         }
     }
     if (by_batch) {
@@ -411,10 +414,9 @@ void kds_net_convolution_backward(kds_net *net, int l, int32_t n_rows)
     memset(net->staged_d, 0, (size_t)kds_net_staged_d_size(layer) * sizeof(float));
     if (spec->norm) {
         kds_net_norm_backward(net, l, n_rows);
-    } else {
-        for (int32_t j = 0; j < layer->columns; j++) {
-            net->gradient[layer->d_vectors + j] = (float)layer->sum[j];
-        }
+    }
+    if (layer->pool) {
+        memset(layer->sum, 0, (size_t)layer->columns * sizeof(double));
     }
     if (below) {
         if (layer->winograd) {
@@ -430,8 +432,12 @@ void kds_net_convolution_backward(kds_net *net, int l, int32_t n_rows)
         const int32_t n = block_at(layer, i, n_rows);
         const float *d = layer->d + i * layer->image;
         kds_product_shape shape = forward_shape(layer, n);
+        if (layer->pool) { /* nobody wants it again: one place for every block */
+            kds_net_pool_block_backward(net, layer->pool, i, n, layer->d);
+            d = layer->d;
+        }
         if (stages_d) {
-            stage_gradient(net, layer, i, n);
+            stage_gradient(net, layer, d, i, n);
             d = net->staged_d + layer->halo * (d_row(layer) + layer->columns);
             shape.out_image = d_image(layer);
             shape.out_row = d_row(layer);
@@ -466,6 +472,9 @@ void kds_net_convolution_backward(kds_net *net, int l, int32_t n_rows)
     }
     if (layer->winograd) {
         kds_net_winograd_filters_gradient(net, layer);
+    }
+    for (int32_t j = 0; j < layer->columns && !spec->norm; j++) {
+        net->gradient[layer->d_vectors + j] = (float)layer->sum[j];
     }
     if (below) {
         kds_net_give_end(net, spec->input);
