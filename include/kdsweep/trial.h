@@ -2,7 +2,7 @@
  * A trial: what is trained (kds_trial_spec), what came out (kds_trial_result), and the table of keys that both the grid
  * file and the results file are made from.
  *
- * A trial is a pure function of its spec, the data bytes, the instruction set and the BLAS core. Its identity (spec id) is
+ * A trial is a pure function of its spec, the data bytes, the instruction set (and, with scalar kernels, the BLAS core). Its identity (spec id) is
  * a hash over exactly the keys that have an effect on it: two combinations that differ only in a key without effect, such
  * as the temperature of a student without a teacher, are one trial.
  */
