@@ -12,7 +12,7 @@ static kds_layer *add_layer(model_builder *builder, kds_layer_kind kind, int inp
     kds_model *model = builder->model;
     KDS_ASSERT(model->n_layers < KDS_MAX_MODEL_LAYERS && input < model->n_layers);
     kds_layer *layer = &model->layers[model->n_layers++];
-    *layer = (kds_layer){.kind = kind, .input = input, .skip = KDS_NO_SKIP, .stride = 1, .kernel = 1};
+    *layer = (kds_layer){.kind = (int32_t)kind, .input = input, .skip = KDS_NO_SKIP, .stride = 1, .kernel = 1};
     if (input != KDS_INPUT) {
         layer->in_height = layer_at(builder, input)->height;
         layer->in_width = layer_at(builder, input)->width;

@@ -23,7 +23,7 @@ typedef struct fixture {
 
 static kds_recipe recipe_of(const char *name, kds_shortcut shortcut)
 {
-    kds_recipe recipe = {.shortcut = shortcut, .norm_momentum = 0.1, .norm_epsilon = 1e-5};
+    kds_recipe recipe = {.shortcut = (int32_t)shortcut, .norm_momentum = 0.1, .norm_epsilon = 1e-5};
     snprintf(recipe.model, sizeof recipe.model, "%s", name);
     return recipe;
 }
