@@ -31,7 +31,7 @@ const char *kds_number_to_text(double value, char buffer[KDS_NUMBER_CHARS]);
 /* The nearest of `words` (a NULL-terminated list) to `word` by edit distance, or NULL when none is near. */
 const char *kds_nearest_word(const char *word, const char *const *words);
 
-/* "1.5 GiB", "3 h 20 min", "1,234,567": for people. */
+/* "1.5 GiB", "3 h 20 min" (or "0.088 ms"), "1,234,567": for people. */
 const char *kds_bytes_to_text(double n_bytes, char buffer[KDS_NUMBER_CHARS]);
 const char *kds_seconds_to_text(double seconds, char buffer[KDS_NUMBER_CHARS]);
 const char *kds_count_to_text(long long n, char buffer[KDS_NUMBER_CHARS]);

@@ -252,7 +252,9 @@ const char *kds_seconds_to_text(double seconds, char buffer[KDS_NUMBER_CHARS])
     const char *sign = seconds < 0.0 ? "-" : "";
     const double size = fabs(seconds);
     const long long s = llround(size);
-    if (size < 1.0) {
+    if (size > 0 && size < 0.01) { /* never 8.8e-05 s */
+        snprintf(buffer, KDS_NUMBER_CHARS, "%s%.*f ms", sign, size < 1e-4 ? 3 : size < 1e-3 ? 2 : 1, 1e3 * size);
+    } else if (size < 1.0) {
         snprintf(buffer, KDS_NUMBER_CHARS, "%s%.3g s", sign, size);
     } else if (size < 9.95) {
         snprintf(buffer, KDS_NUMBER_CHARS, "%s%.1f s", sign, size);

@@ -207,6 +207,10 @@ static void for_people(void **state)
     assert_string_equal(kds_bytes_to_text(1024.0 * 1024.0 - 1.0, b), "1.0 MiB");
     assert_string_equal(kds_bytes_to_text(1e300, b), "8.67362e+281 B");
     assert_string_equal(kds_seconds_to_text(0.0, b), "0 s");
+    assert_string_equal(kds_seconds_to_text(8.8e-5, b), "0.088 ms");
+    assert_string_equal(kds_seconds_to_text(8.01e-4, b), "0.80 ms");
+    assert_string_equal(kds_seconds_to_text(-0.0042, b), "-4.2 ms");
+    assert_string_equal(kds_seconds_to_text(0.012, b), "0.012 s");
     assert_string_equal(kds_seconds_to_text(0.25, b), "0.25 s");
     assert_string_equal(kds_seconds_to_text(1.26, b), "1.3 s");
     assert_string_equal(kds_seconds_to_text(9.96, b), "10 s");
