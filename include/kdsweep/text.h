@@ -20,6 +20,9 @@ void kds_text_add_bytes(kds_text *text, const char *bytes, size_t n_bytes);
 void kds_text_addf(kds_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void kds_text_add_json(kds_text *text, const char *string); /* quoted and escaped */
 void kds_text_add_number(kds_text *text, double value);     /* shortest form that reads back to the same double */
+/* Words of `string`, broken at column 80 (a longer word stands alone), each line after the first indented by `indent`; then
+ * a newline. `column`: where the first line begins. */
+void kds_text_add_wrapped(kds_text *text, const char *string, size_t indent, size_t column);
 const char *kds_text_string(const kds_text *text);          /* never NULL */
 void kds_text_clear(kds_text *text);
 

@@ -1,4 +1,5 @@
 /* `kdsweep plan grid.cfg`: what the sweep is, what it costs, how long it takes on how many ranks. Trains and writes nothing. */
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -131,41 +132,56 @@ out:
     return status;
 }
 
+/* One entry of the list "mind"; the first, at *n_remarks = 0, comes with its heading. */
+static void remark(int *n_remarks, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void remark(int *n_remarks, const char *format, ...)
+{
+    enum { INDENT = 2 };
+    char words[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(words, sizeof words, format, arguments);
+    va_end(arguments);
+    kds_text wrapped = {0};
+    kds_text_add_wrapped(&wrapped, words, 2 * INDENT, INDENT);
+    printf("%s%*s%s", (*n_remarks)++ == 0 ? "\nmind\n" : "", INDENT, "", kds_text_string(&wrapped));
+    kds_text_clear(&wrapped);
+}
+
 static void print_warnings(const kds_plan *plan, const kds_dataset *sizes, const kds_survey *survey)
 {
+    int mind = 0;
     kds_trial_spec spec;
     int64_t n_validation, n_test;
-    int n = 0, n_seeds = count_seeds(plan->grid);
+    const int n_seeds = count_seeds(plan->grid);
     kds_plan_spec(plan, 0, &spec);
     kds_setup_split_sizes(&spec.data, sizes, &n_validation, &n_test);
-    double per_class = (double)(n_test < n_validation ? n_test : n_validation) / sizes->n_classes;
-    const char *head = "\nmind\n";
+    const double per_class = (double)(n_test < n_validation ? n_test : n_validation) / sizes->n_classes;
     if (n_seeds < 3) {
-        printf("%s  %d seed%s: a spread over seeds needs three at least\n", n++ == 0 ? head : "", n_seeds,
-               n_seeds == 1 ? "" : "s");
+        remark(&mind, "%d seed%s: a spread over seeds needs three at least", n_seeds, n_seeds == 1 ? "" : "s");
     }
     if (per_class < 100) {
-        printf("%s  about %.0f examples per class in validation or test: one of them moves that\n"
-               "  class's accuracy by %.1f points, and a worst class of noisy ones is biased low\n",
-               n++ == 0 ? head : "", per_class, 100 / per_class);
+        remark(&mind,
+               "about %.0f examples per class in validation or test: one of them moves that class's accuracy by %.1f "
+               "points, and a worst class of noisy ones is biased low",
+               per_class, 100 / per_class);
     }
     if (survey->smallest_class < 10) {
-        printf("%s  at imbalance ratio %g the smallest class keeps %lld training examples\n", n++ == 0 ? head : "",
-               survey->largest_ratio, (long long)survey->smallest_class);
+        remark(&mind, "at imbalance ratio %g the smallest class keeps %lld training examples", survey->largest_ratio,
+               (long long)survey->smallest_class);
     }
     kds_text idle = {0};
     kds_setup_list_idle_keys(plan, &idle);
     for (const char *line = kds_text_string(&idle); *line; line += strcspn(line, "\n") + 1) {
-        printf("%s  %.*s is given, but no trial of this grid uses it\n", n++ == 0 ? head : "", (int)strcspn(line, "\n"),
-               line);
+        remark(&mind, "%.*s is given, but no trial of this grid uses it", (int)strcspn(line, "\n"), line);
     }
     kds_text_clear(&idle);
     kds_error slow = KDS_ERROR_INIT;
     if (kds_blas_check_core(&slow) != KDS_OK) {
-        printf("%s  %s (only KDSWEEP_ISA=scalar uses it):\n  %s\n", n++ == 0 ? head : "", slow.message, slow.hint);
+        remark(&mind, "%s (only KDSWEEP_ISA=scalar uses it): %s", slow.message, slow.hint);
     }
     if (!plan->grid->baseline) {
-        printf("%s  no baselines (student.baseline = false): nothing to compare students with\n", n++ == 0 ? head : "");
+        remark(&mind, "no baselines (student.baseline = false): nothing to compare students with");
     }
 }
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "kdsweep/kernels.h"
+#include "kdsweep/text.h"
 #include "launch.h"
 
 static const char doc[] = "Sweep over knowledge-distillation trainings: one grid file in, one HDF5 file out."
@@ -281,7 +282,13 @@ static void print_version(FILE *stream, struct argp_state *state)
             kds_launch_library(), kds_store_library(), kds_blas_version(), kds_blas_core(), isa);
     kds_error_clear(&err);
     if (kds_blas_check_core(&err) != KDS_OK) {
-        fprintf(stream, "mind     %s\n         (only KDSWEEP_ISA=scalar uses it): %s\n", err.message, err.hint);
+        enum { COLUMN = 9 };
+        kds_text mind = {0}, wrapped = {0};
+        kds_text_addf(&mind, "%s (only KDSWEEP_ISA=scalar uses it): %s", err.message, err.hint);
+        kds_text_add_wrapped(&wrapped, kds_text_string(&mind), COLUMN, COLUMN);
+        fprintf(stream, "%-*s%s", COLUMN, "mind", kds_text_string(&wrapped));
+        kds_text_clear(&wrapped);
+        kds_text_clear(&mind);
     }
 }
 

@@ -72,6 +72,29 @@ void kds_text_addf(kds_text *text, const char *format, ...)
     va_end(again);
 }
 
+void kds_text_add_wrapped(kds_text *text, const char *string, size_t indent, size_t column)
+{
+    enum { WIDTH = 80 };
+    for (const char *p = string; *p != '\0';) {
+        const size_t n = strcspn(p, " ");
+        if (column + n > WIDTH) {
+            kds_text_addf(text, "\n%*s", (int)indent, "");
+            column = indent;
+        }
+        kds_text_add_bytes(text, p, n);
+        p += n;
+        column += n;
+        if (*p == ' ') {
+            p++;
+            if (*p != '\0' && column < WIDTH) {
+                kds_text_add(text, column + 1 + strcspn(p, " ") > WIDTH ? "" : " ");
+                column++;
+            }
+        }
+    }
+    kds_text_add(text, "\n");
+}
+
 void kds_text_add_json(kds_text *text, const char *string)
 {
     kds_text_add(text, "\"");

@@ -232,30 +232,6 @@ static bool is_shown(const key *k)
     return k->slot->shared_path == NULL || strcmp(k->path, k->slot->shared_path) == 0;
 }
 
-/* Words of `text`, wrapped at column 80, each line after the first indented. `column`: where the pen stands. */
-static void add_wrapped(kds_text *out, const char *text, size_t indent, size_t column)
-{
-    enum { WIDTH = 80 };
-    for (const char *p = text; *p != '\0';) {
-        const size_t n = strcspn(p, " ");
-        if (column + n > WIDTH) {
-            kds_text_addf(out, "\n%*s", (int)indent, "");
-            column = indent;
-        }
-        kds_text_add_bytes(out, p, n);
-        p += n;
-        column += n;
-        if (*p == ' ') {
-            p++;
-            if (*p != '\0' && column < WIDTH) {
-                kds_text_add(out, column + 1 + strcspn(p, " ") > WIDTH ? "" : " ");
-                column++;
-            }
-        }
-    }
-    kds_text_add(out, "\n");
-}
-
 /* "a number > 0; default 0.1; list allowed" */
 static void add_kind(const kds_slot *slot, kds_text *out)
 {
@@ -330,11 +306,11 @@ static void text_key(kds_text *out, const key *k)
     const char *name = k->path + group_length(k->path);
     name += *name == '.';
     kds_text_addf(out, "  %-*s", INDENT - 2, name);
-    add_wrapped(out, k->slot->meaning, INDENT, INDENT);
+    kds_text_add_wrapped(out, k->slot->meaning, INDENT, INDENT);
     kds_text kind = {0};
     add_kind(k->slot, &kind);
     kds_text_addf(out, "%*s", INDENT, "");
-    add_wrapped(out, kds_text_string(&kind), INDENT, INDENT);
+    kds_text_add_wrapped(out, kds_text_string(&kind), INDENT, INDENT);
     kds_text_clear(&kind);
 }
 
@@ -363,7 +339,7 @@ static void text_list(kds_text *out, const char *title, const named *list, int n
         kds_text meaning = {0};
         kds_text_addf(&meaning, "%s%s", list[i].meaning, list[i].is_taught ? "; student only" : "");
         kds_text_addf(out, "  %-*s", INDENT - 2, list[i].name);
-        add_wrapped(out, kds_text_string(&meaning), INDENT, INDENT);
+        kds_text_add_wrapped(out, kds_text_string(&meaning), INDENT, INDENT);
         kds_text_clear(&meaning);
     }
 }

@@ -14,6 +14,35 @@
 #include "kds_test.h"
 #include "kdsweep/rng.h"
 
+static void wraps_at_column_80(void **state)
+{
+    (void)state;
+    kds_text text = {0};
+    kds_text_add_wrapped(&text, "", 4, 4);
+    assert_string_equal(kds_text_string(&text), "\n");
+    kds_text_clear(&text);
+    char words[512] = "";
+    for (int i = 0; i < 50; i++) {
+        strcat(words, i == 20 ? "1234567 " : "123456 ");
+    }
+    kds_text_add_wrapped(&text, words, 4, 10); /* ten words of seven characters fill the first line: 10 + 70 - 1 */
+    size_t n_words = 0;
+    for (const char *line = kds_text_string(&text); *line; line += strcspn(line, "\n") + 1) {
+        const size_t n = strcspn(line, "\n");
+        if (line == kds_text_string(&text)) {
+            assert_int_equal(n, 69);
+        } else {
+            assert_true(n <= 80 && line[n - 1] != ' ');
+            assert_int_equal(strspn(line, " "), 4);
+        }
+        for (size_t i = 0; i < n; i++) {
+            n_words += line[i] == '1';
+        }
+    }
+    assert_int_equal(n_words, 50);
+    kds_text_clear(&text);
+}
+
 static void grows(void **state)
 {
     (void)state;
@@ -231,8 +260,13 @@ static void for_people(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(grows),        cmocka_unit_test(failure_is_remembered), cmocka_unit_test(json_is_escaped),
-        cmocka_unit_test(for_people),   cmocka_unit_test(numbers_look_right),    cmocka_unit_test(numbers_read_back),
+        cmocka_unit_test(grows),
+        cmocka_unit_test(wraps_at_column_80),
+        cmocka_unit_test(failure_is_remembered),
+        cmocka_unit_test(json_is_escaped),
+        cmocka_unit_test(for_people),
+        cmocka_unit_test(numbers_look_right),
+        cmocka_unit_test(numbers_read_back),
         cmocka_unit_test(nearest_word),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
