@@ -30,8 +30,7 @@ def test_program_without_the_library_of_the_tests(tmp_path):
     done = configure(tmp_path, "cmocka")
     assert done.returncode == 0, done.stderr
     assert "No cmocka 1.1 or newer (Debian: libcmocka-dev): the tests are left out" in done.stdout
-    built = subprocess.run(["cmake", "--build", str(tmp_path / "build"), "--target", "help"], check=True, capture_output=True, text=True)
-    assert "kdsweep" in built.stdout and "test_sched" not in built.stdout
+    assert (tmp_path / "build" / "src").is_dir() and not (tmp_path / "build" / "tests").exists()
 
 
 @pytest.mark.parametrize("library, package", [("libconfig", "libconfig-dev")])
