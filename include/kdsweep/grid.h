@@ -42,6 +42,7 @@ typedef struct kds_grid {
     kds_axis axes[KDS_MAX_AXES];
     char file[256]; /* name of the file, and for each slot the line that set it (0: default or --set): for messages */
     int lines[KDS_MAX_SLOTS];
+    bool given[KDS_MAX_SLOTS];  /* by the file or by --set */
     bool shared[KDS_MAX_SLOTS]; /* the value stands at the shared path: it is one for teacher and student */
     bool baseline;              /* student.baseline */
     bool teacher_seed_fixed;    /* teacher.seed given (not -1): every student has the teacher of that seed */

@@ -144,7 +144,7 @@ void kds_setup_list_idle_keys(const kds_plan *plan, kds_text *out)
     }
     for (int k = 0; k < n_slots; k++) {
         const bool is_path = strcmp(slots[k].name, "data_path") == 0; /* where the data lie is no part of a trial */
-        if (grid->lines[k] > 0 && !(is_path && !kds_data_spec_generates(&grid->base.data))) {
+        if (grid->given[k] && !(is_path && !kds_data_spec_generates(&grid->base.data))) {
             open[n_open++] = k;
         }
     }

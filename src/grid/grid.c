@@ -466,6 +466,7 @@ static void set_slots(parser *p)
         }
         const reading *r = &p->readings[i_reading];
         p->grid->lines[i] = r->from->line;
+        p->grid->given[i] = true;
         p->grid->shared[i] = p->by_own_path[i] < 0;
         if (r->n_values > 0) {
             kds_slot_set(&slots[i], &p->grid->base, r->values[0]);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "kdsweep/hash.h"
 #include "kdsweep/trial.h"
@@ -668,7 +669,7 @@ static bool read_resnet(const char *p, kds_model_name *out, refusal *why)
     return true;
 }
 
-static bool read_model(const char *model, kds_model_name *out, refusal *why)
+static bool read_exactly(const char *model, kds_model_name *out, refusal *why)
 {
     *out = (kds_model_name){0};
     if (strncmp(model, "mlp", 3) == 0 && (model[3] == '\0' || model[3] == ':')) {
@@ -682,6 +683,34 @@ static bool read_model(const char *model, kds_model_name *out, refusal *why)
         return read_resnet(model + 6, out, why);
     }
     return refuse(why, "is", "not a model");
+}
+
+/* What was meant by a name spelt as others spell it: "ResNet-20", "lenet", "mlp_64" or "MLP:64-32". False where that is no model either. */
+static bool respell(const char *model, char *out, size_t size)
+{
+    static const struct {
+        const char *letters, *name, *alone; /* `alone`: what follows when nothing does */
+    } families[] = {{"mlp", "mlp:", ""}, {"lenet", "lenet", "5"}, {"resnet", "resnet", ""}};
+    kds_model_name name;
+    refusal why;
+    for (size_t i = 0; i < sizeof families / sizeof families[0]; i++) {
+        const size_t n = strlen(families[i].letters);
+        if (strncasecmp(model, families[i].letters, n) == 0) {
+            const char *rest = model + n + strspn(model + n, ":-_ ");
+            snprintf(out, size, "%s%s", families[i].name, *rest == '\0' ? families[i].alone : rest);
+            return read_exactly(out, &name, &why);
+        }
+    }
+    return false;
+}
+
+static bool read_model(const char *model, kds_model_name *out, refusal *why)
+{
+    char meant[KDS_MODEL_CHARS];
+    if (read_exactly(model, out, why)) {
+        return true;
+    }
+    return respell(model, meant, sizeof meant) && refuse(why, "is", "not a model; take %s", meant);
 }
 
 kds_status kds_model_parse(const char *model, kds_model_name *out, kds_error *err)

@@ -163,8 +163,9 @@ static void rows_have_room_for_what_is_stored(void **state)
     }
 }
 
-static void idle(const char *keys, const char *expected)
+static void idle_with(const char *keys, const char *set, const char *expected)
 {
+    const kds_override override = {set};
     kds_text text = {0};
     kds_error err = KDS_ERROR_INIT;
     kds_grid *grid = NULL;
@@ -172,7 +173,8 @@ static void idle(const char *keys, const char *expected)
     kds_text found = {0};
     kds_text_addf(&text, "data.source = \"gaussians\";\nteacher.model = \"mlp:7\";\nstudent.model = \"mlp:5\";\n%s",
                   keys);
-    KDS_TEST_OK(kds_grid_parse(kds_text_string(&text), text.size, "a.cfg", NULL, 0, &grid, NULL, &err), &err);
+    KDS_TEST_OK(kds_grid_parse(kds_text_string(&text), text.size, "a.cfg", &override, set ? 1 : 0, &grid, NULL, &err),
+                &err);
     KDS_TEST_OK(kds_plan_new(grid, &plan, &err), &err);
     kds_setup_list_idle_keys(plan, &found);
     assert_string_equal(kds_text_string(&found), expected);
@@ -180,6 +182,11 @@ static void idle(const char *keys, const char *expected)
     kds_text_clear(&text);
     kds_plan_free(plan);
     kds_grid_free(grid);
+}
+
+static void idle(const char *keys, const char *expected)
+{
+    idle_with(keys, NULL, expected);
 }
 
 static void keys_that_no_trial_uses(void **state)
@@ -197,6 +204,8 @@ static void keys_that_no_trial_uses(void **state)
     idle("student.objective = \"focal\"; focal.gamma = 3; student.focal.gamma = 2;", "focal.gamma\n");
     idle("student.objective = \"focal\"; teacher.focal.gamma = 3;", "teacher.focal.gamma\n");
     idle("student.objective = \"focal\"; teacher.focal.gamma = 3; student.focal.gamma = 3;", "teacher.focal.gamma\n");
+    idle_with("", "focal.gamma=3", "focal.gamma\n");
+    idle_with("student.objective = \"focal\";", "focal.gamma=3", "");
 }
 
 /* One of two objectives uses the key, in every second trial: whatever the number of trials, that is found. */

@@ -395,8 +395,8 @@ static void mlps_are_parsed(void **state)
         }
         assert_int_equal(name.blocks, 0);
     }
-    static const char *const bad[] = {"mlp:512-", "mlp:-512", "mlp:0",    "mlp:064",  "mlp:65537",
-                                      "mlp: 5",   "mlp:5 ",   "mlp:5--5", "mlp:5x32", "mlp:99999999999999999999"};
+    static const char *const bad[] = {"mlp:512-", "mlp:0",    "mlp:064",  "mlp:65537",
+                                      "mlp:5 ",   "mlp:5--5", "mlp:5x32", "mlp:99999999999999999999"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         char message[128];
         snprintf(message, sizeof message, "\"%s\" is not a model: widths are numbers from 1 to 65536", bad[i]);
@@ -404,8 +404,7 @@ static void mlps_are_parsed(void **state)
     }
     assert_no_model("mlp:1-2-3-4-5-6-7-8-9-10-11-12-13-14-15-16-17",
                     "\"mlp:1-2-3-4-5-6-7-8-9-10-11-12-13-14-15-16-17\" has more than 16 hidden layers");
-    static const char *const unknown[] = {"",      "ml",      "mlp512",   "MLP:5",   "cnn",
-                                          "lenet", "lenet5 ", "lenet5x2", "ResNet20"};
+    static const char *const unknown[] = {"", "ml", "cnn", "net20", "lenet5 ", "lenet5x2", "lenet4", "mlp512x"};
     for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
         char message[128];
         snprintf(message, sizeof message, "\"%s\" is not a model", unknown[i]);
@@ -457,7 +456,7 @@ static void networks_of_images_are_parsed(void **state)
                     "\"resnet224\" is not a model; take resnet218: a CIFAR residual network has depth 6k + 2, "
                     "from 8 to 218");
     static const char *const no_depth[] = {
-        "resnet", "resnetx32", "resnet-20", "resnet020", "resnet20 ", "resnet20-32", "resnet99999999999999999999"};
+        "resnet", "resnetx32", "resnet-19x", "resnet020", "resnet20 ", "resnet20-32", "resnet99999999999999999999"};
     for (size_t i = 0; i < sizeof no_depth / sizeof no_depth[0]; i++) {
         char message[160];
         snprintf(message, sizeof message, "\"%s\" is not a model: its depth is missing, as in resnet20 or resnet20x32",
@@ -472,6 +471,24 @@ static void networks_of_images_are_parsed(void **state)
                  "\"%s\" is not a model: behind the x stand the channels of its first stage, from 1 to 1024",
                  no_width[i]);
         assert_no_model(no_width[i], message);
+    }
+}
+
+/* Spelt as others spell them, they are refused all the same (one network, one name), but the right name is said. */
+static void other_spellings_are_understood(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model, *meant;
+    } cases[] = {
+        {"mlp512", "mlp:512"},     {"MLP:5", "mlp:5"},        {"mlp-64-32", "mlp:64-32"},     {"mlp: 5", "mlp:5"},
+        {"mlp:-512", "mlp:512"},   {"lenet", "lenet5"},       {"LeNet-5", "lenet5"},          {"ResNet20", "resnet20"},
+        {"resnet-20", "resnet20"}, {"RESNET_56", "resnet56"}, {"ResNet-20x32", "resnet20x32"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char message[128];
+        snprintf(message, sizeof message, "\"%s\" is not a model; take %s", cases[i].model, cases[i].meant);
+        assert_no_model(cases[i].model, message);
+        parsed(cases[i].meant);
     }
 }
 
@@ -525,6 +542,7 @@ int main(void)
         cmocka_unit_test(what_is_refused),
         cmocka_unit_test(mlps_are_parsed),
         cmocka_unit_test(networks_of_images_are_parsed),
+        cmocka_unit_test(other_spellings_are_understood),
         cmocka_unit_test(one_network_has_one_identity),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
