@@ -33,13 +33,16 @@ typedef struct kds_loss_inputs {
     const kds_recipe *recipe;
     const kds_distill_spec *distill; /* NULL without a teacher */
     int64_t n_train, n_validation;
-    const double *prior;               /* [n_classes] class frequencies of the training examples */
-    const int32_t *train_count;        /* [n_classes] training examples of each class: only group_dro looks at it */
-    const int32_t *group_count;        /* [n_groups] training examples of each group; NULL without groups */
+    const double *prior;        /* [n_classes] class frequencies of the training examples */
+    const int32_t *train_count; /* [n_classes] training examples of each class: only group_dro looks at it */
+    const int32_t *group_count; /* [n_groups] training examples of each group; NULL without groups */
+    /* The same of validation. Objectives whose multipliers are learnt there look at one of them. */
+    const int32_t *validation_count, *validation_group_count;
     const float *teacher_train_logits; /* [n_train][n_classes]; NULL without a teacher */
-    const float *teacher_validation_logits; /* [n_validation][n_classes]: only ada_alpha and ada_margin look at it */
-    const int32_t *train_label;             /* [n_train]: the same */
-    const int32_t *validation_label;        /* [n_validation]: the same */
+    const float
+        *teacher_validation_logits;  /* [n_validation][n_classes]: only margins and teacher_validates look at it */
+    const int32_t *train_label;      /* [n_train]: only ada_alpha and ada_margin look at it */
+    const int32_t *validation_label; /* [n_validation]: the same */
 } kds_loss_inputs;
 
 /* Examples with what is known of them. Borrowed. */
@@ -96,6 +99,8 @@ struct kds_loss {
     double *log_multiplier, *multiplier;
     double *risk_offset;                    /* added to each risk before an update; 0 unless an objective sets it */
     double *risk_sum, *risk_mass;           /* of an update, or of a batch that multipliers are learnt on */
+    double *validation_share;               /* mean of its labels over all of validation */
+    int64_t n_risk_rows;                    /* examples of an update */
     double *log_cost;                       /* [n_classes] */
     double *row_work;                       /* [max_rows] and */
     double *class_work;                     /* [8 * n_classes]: scratch of an objective's own */
@@ -118,10 +123,11 @@ void kds_loss_init(kds_loss *loss, const kds_loss_inputs *inputs);
 double kds_loss_gradient(kds_loss *loss, const kds_loss_rows *rows, float *d_logits);
 
 /*
- * One multiplier update on validation (methods 2.4): begin, add the validation examples in chunks, end. With label weights p (one-hot, or the
- * teacher's at the validation temperature): R_j = sum_x p_j(x) l(j, f(x)) / sum_x p_j(x), 0 for a class without mass;
- * log lambda_j += factor * g * R_j; normalise. Of groups: R_g is the mean of l(label, f(x)) over the examples of the group. group_dro adds
- * C / sqrt(n_j) to the R_j of what has mass.
+ * One multiplier update on validation (methods 2.4): begin, add n validation examples in chunks, all of them or a sample, end. With label
+ * weights p (one-hot, or the teacher's at the validation temperature): R_j = sum_x p_j(x) l(j, f(x)) / (n pi_j), pi_j the mean of p_j over
+ * the whole of validation, so that a sample's R_j is that of the whole on average, and 0 where pi_j is; log lambda_j += factor * g * R_j;
+ * normalise. Of groups: pi_g is the share of the group, and l that of the label. group_dro adds C / sqrt(n_j) to R_j, whatever it is, as
+ * its authors do.
  */
 void kds_loss_update_begin(kds_loss *loss);
 void kds_loss_update_add(kds_loss *loss, const kds_loss_rows *rows);
@@ -174,6 +180,9 @@ typedef struct kds_decision_inputs {
 typedef bool kds_decision_rule(const kds_decision_inputs *inputs, double *log_weight, double *work, float *weight);
 
 kds_decision_rule *kds_decision_get(int32_t decision); /* by kds_decision */
+
+/* w_y / max w [n_classes], from log w: by these probabilities are multiplied. Returns the largest log w. */
+double kds_decision_factors(int32_t n_classes, const double *log_weight, float *weight);
 size_t kds_decision_work(int32_t n_classes);
 
 #endif

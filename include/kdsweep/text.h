@@ -23,7 +23,7 @@ void kds_text_add_number(kds_text *text, double value);     /* shortest form tha
 /* Words of `string`, broken at column 80 (a longer word stands alone), each line after the first indented by `indent`; then
  * a newline. `column`: where the first line begins. */
 void kds_text_add_wrapped(kds_text *text, const char *string, size_t indent, size_t column);
-const char *kds_text_string(const kds_text *text);          /* never NULL */
+const char *kds_text_string(const kds_text *text); /* never NULL */
 void kds_text_clear(kds_text *text);
 
 enum { KDS_NUMBER_CHARS = 32 };

@@ -63,7 +63,7 @@ double kds_train_checkpoint_bytes(const kds_trial_spec *spec, int64_t n_values, 
                                   int64_t n_validation, int64_t n_test);
 
 /* Does this student's teacher run on each augmented batch? Otherwise its cached labels are all that a step needs. Even then the labels of
- * the multiplier update and the teacher's marginal (methods 0.4) are the cached ones, of the images as they are: a marginal belongs to the
+ * the multiplier update and the teacher's marginal (methods 2.2) are the cached ones, of the images as they are: a marginal belongs to the
  * data, and validation is never augmented. KDS_GRID from training and sizes if the teacher returns the average of its iterates. */
 bool kds_trial_teaches_live(const kds_trial_spec *spec);
 

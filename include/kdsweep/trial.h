@@ -404,7 +404,7 @@ kds_trial_spec kds_trial_baseline_of(const kds_trial_spec *student);
 
 /* Version of what the keys mean and of the arithmetic behind them. Raise it when a change gives rows of the same spec other numbers:
  * every spec id changes with it, so that a resumed sweep does not mix old rows with new ones. */
-enum { KDS_NUMERICS_VERSION = 2 };
+enum { KDS_NUMERICS_VERSION = 3 };
 
 /* Spec id: from numerics version, role, and the sum of the hashes of all slots that apply, settled. 0 is never returned.
  * Neither the order of the table nor keys that do not apply play a role. */

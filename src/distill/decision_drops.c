@@ -9,6 +9,7 @@
 #include <math.h>
 
 #include "decisions.h"
+#include "parts.h"
 
 /* At this temperature a class whose risk is larger by 0.03 has all the weight but 1e-13. */
 static const double smallest_temperature = 1e-3;
@@ -53,7 +54,7 @@ bool kds_decision_drops(const kds_decision_inputs *inputs, double *log_weight, d
         for (int32_t y = 0; y < m; y++) {
             log_g[y] = risk[y] / temperature;
         }
-        kds_decision_normalise(m, log_g);
+        kds_normalise_logs(m, log_g);
         temperature = fmax(temperature + keys->decision_step * excess, smallest_temperature);
     }
 }

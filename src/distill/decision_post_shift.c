@@ -1,6 +1,7 @@
 #include <math.h>
 
 #include "decisions.h"
+#include "parts.h"
 
 /* Equal errors, of classes without examples too (0), move no multiplier against another. */
 static bool all_equal(int32_t n, const double *error)
@@ -32,7 +33,7 @@ bool kds_decision_post_shift(const kds_decision_inputs *inputs, double *log_weig
         for (int32_t y = 0; y < m; y++) {
             log_lambda[y] += inputs->measure->decision_step * search.error[y];
         }
-        kds_decision_normalise(m, log_lambda);
+        kds_normalise_logs(m, log_lambda);
     }
     return true;
 }

@@ -36,18 +36,16 @@ void kds_decision_weigh(const kds_decision_inputs *inputs, const double *log_mas
     }
 }
 
-void kds_decision_normalise(int32_t n_classes, double *log_lambda)
+double kds_decision_factors(int32_t n_classes, const double *log_weight, float *weight)
 {
-    double largest = -INFINITY, sum = 0;
+    double highest = -INFINITY;
     for (int32_t y = 0; y < n_classes; y++) {
-        largest = log_lambda[y] > largest ? log_lambda[y] : largest;
+        highest = fmax(highest, log_weight[y]);
     }
     for (int32_t y = 0; y < n_classes; y++) {
-        sum += exp(log_lambda[y] - largest);
+        weight[y] = (float)exp(log_weight[y] - highest);
     }
-    for (int32_t y = 0; y < n_classes; y++) {
-        log_lambda[y] -= largest + log(sum);
-    }
+    return highest;
 }
 
 /* ---- looks at validation -------------------------------------------------------------------------------------------- */
@@ -137,13 +135,8 @@ bool kds_decision_look(kds_decision_search *search, const double *log_weight, bo
     static const double largest_loss = 1e30; /* where a mean of -log q_y is no float */
     const kds_decision_inputs *inputs = search->inputs;
     const int32_t m = inputs->n_classes;
-    double highest = -INFINITY, worst = 1, sum = 0, n_present = 0;
-    for (int32_t y = 0; y < m; y++) {
-        highest = fmax(highest, log_weight[y]);
-    }
-    for (int32_t y = 0; y < m; y++) {
-        search->weight[y] = (float)exp(log_weight[y] - highest);
-    }
+    double worst = 1, sum = 0, n_present = 0;
+    const double highest = kds_decision_factors(m, log_weight, search->weight);
     if (!add_all(search, wants_loss)) {
         return false;
     }

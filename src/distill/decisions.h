@@ -33,7 +33,4 @@ double kds_decision_log(double mass);
 /* log w_y = log max(mass, KDS_MASS_FLOOR) - log pi_y of masses given as logarithms. */
 void kds_decision_weigh(const kds_decision_inputs *inputs, const double *log_mass, double *log_weight);
 
-/* log lambda of n classes so that lambda sums to 1. */
-void kds_decision_normalise(int32_t n_classes, double *log_lambda);
-
 #endif

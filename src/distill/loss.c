@@ -13,8 +13,8 @@ void kds_loss_take(kds_loss *loss, int32_t n_classes, int32_t n_groups, int32_t 
     double **const of_classes[] = {
         &loss->prior,  &loss->teacher_marginal, &loss->class_weight, &loss->teacher_class_weight,
         &loss->margin, &loss->teacher_margin,   &loss->log_cost};
-    double **const of_multipliers[] = {&loss->log_multiplier, &loss->multiplier, &loss->risk_offset, &loss->risk_sum,
-                                       &loss->risk_mass};
+    double **const of_multipliers[] = {&loss->log_multiplier, &loss->multiplier, &loss->risk_offset,
+                                       &loss->risk_sum,       &loss->risk_mass,  &loss->validation_share};
     for (size_t i = 0; i < sizeof of_classes / sizeof of_classes[0]; i++) {
         *of_classes[i] = KDS_ARENA_TAKE(arena, m, double);
     }
@@ -32,18 +32,33 @@ void kds_loss_take(kds_loss *loss, int32_t n_classes, int32_t n_groups, int32_t 
 }
 
 /* pi^t_y = (1/n) sum_i p^t_y(x_i): the teacher's own marginal, which its temperature shifts away from the class prior. */
-static void measure_teacher_marginal(kds_loss *loss, const float *teacher_logits, int64_t n_train)
+static void measure_marginal(kds_loss *loss, const float *teacher_logits, int64_t n, float temperature,
+                             double *marginal)
 {
     int32_t m = loss->n_classes;
-    memset(loss->teacher_marginal, 0, (size_t)m * sizeof(double));
-    for (int64_t i = 0; i < n_train; i++) {
-        loss->kernels->softmax(1, m, teacher_logits + i * m, 1.0f / loss->teacher_temperature, loss->scratch);
+    memset(marginal, 0, (size_t)m * sizeof(double));
+    for (int64_t i = 0; i < n; i++) {
+        loss->kernels->softmax(1, m, teacher_logits + i * m, 1.0f / temperature, loss->scratch);
         for (int32_t y = 0; y < m; y++) {
-            loss->teacher_marginal[y] += (double)loss->scratch[y];
+            marginal[y] += (double)loss->scratch[y];
         }
     }
     for (int32_t y = 0; y < m; y++) {
-        loss->teacher_marginal[y] /= (double)n_train;
+        marginal[y] /= (double)n;
+    }
+}
+
+static void measure_validation_shares(kds_loss *loss, const kds_loss_inputs *inputs)
+{
+    if (loss->teacher_validates) {
+        measure_marginal(loss, inputs->teacher_validation_logits, inputs->n_validation, loss->validation_temperature,
+                         loss->validation_share);
+        return;
+    }
+    const int32_t *count = kds_recipe_of_groups(loss->recipe) ? inputs->validation_group_count
+                                                              : inputs->validation_count;
+    for (int32_t j = 0; j < loss->n_multipliers; j++) {
+        loss->validation_share[j] = (double)count[j] / (double)inputs->n_validation;
     }
 }
 
@@ -89,7 +104,11 @@ void kds_loss_init(kds_loss *loss, const kds_loss_inputs *inputs)
     memcpy(loss->prior, inputs->prior, (size_t)loss->n_classes * sizeof(double));
     set_terms(loss, inputs->distill, traits);
     if (loss->with_teacher) {
-        measure_teacher_marginal(loss, inputs->teacher_train_logits, inputs->n_train);
+        measure_marginal(loss, inputs->teacher_train_logits, inputs->n_train, loss->teacher_temperature,
+                         loss->teacher_marginal);
+    }
+    if (kds_recipe_validates(recipe)) {
+        measure_validation_shares(loss, inputs);
     }
     for (int32_t j = 0; j < loss->n_multipliers; j++) {
         loss->log_multiplier[j] = -log((double)loss->n_multipliers);
@@ -150,7 +169,7 @@ double kds_loss_gradient(kds_loss *loss, const kds_loss_rows *rows, float *d_log
 void kds_loss_update_begin(kds_loss *loss)
 {
     memset(loss->risk_sum, 0, (size_t)loss->n_multipliers * sizeof(double));
-    memset(loss->risk_mass, 0, (size_t)loss->n_multipliers * sizeof(double));
+    loss->n_risk_rows = 0;
 }
 
 void kds_loss_update_add(kds_loss *loss, const kds_loss_rows *rows)
@@ -159,13 +178,13 @@ void kds_loss_update_add(kds_loss *loss, const kds_loss_rows *rows)
     const bool of_groups = kds_recipe_of_groups(loss->recipe);
     const bool zero_one = loss->recipe->robust_risk ==
                           KDS_RISK_ZERO_ONE; /* or the cross-entropy: one sum for all classes */
+    loss->n_risk_rows += rows->n_rows;
     for (int32_t i = 0; i < rows->n_rows; i++) {
         const float *f = rows->logits + (size_t)i * (size_t)m;
         int32_t decision = zero_one ? kds_predict(m, f) : 0, label = rows->label[i];
         double log_sum = zero_one ? 0 : kds_log_sum_exp_row(m, f);
         if (!loss->teacher_validates) {
             int32_t j = of_groups ? rows->group[i] : label;
-            loss->risk_mass[j] += 1;
             loss->risk_sum[j] += zero_one ? (double)(label != decision) : log_sum - (double)f[label];
             continue;
         }
@@ -173,7 +192,6 @@ void kds_loss_update_add(kds_loss *loss, const kds_loss_rows *rows)
                                loss->scratch);
         for (int32_t j = 0; j < m; j++) {
             double p = (double)loss->scratch[j];
-            loss->risk_mass[j] += p;
             loss->risk_sum[j] += p * (zero_one ? (double)(j != decision) : log_sum - (double)f[j]);
         }
     }
@@ -181,12 +199,21 @@ void kds_loss_update_add(kds_loss *loss, const kds_loss_rows *rows)
 
 void kds_loss_update_end(kds_loss *loss)
 {
+    for (int32_t j = 0; j < loss->n_multipliers; j++) {
+        loss->risk_mass[j] = (double)loss->n_risk_rows * loss->validation_share[j];
+    }
+    kds_loss_multiply(loss, loss->risk_mass);
+}
+
+void kds_loss_multiply(kds_loss *loss, const double *mass)
+{
     double factor = loss->recipe->robust_step * (loss->rule->exponent_factor ? loss->rule->exponent_factor(loss) : 1.0);
     for (int32_t j = 0; j < loss->n_multipliers; j++) {
-        double mass = loss->risk_mass[j];
         if (loss->log_multiplier[j] > -INFINITY) { /* what has none gets none, whatever its risk */
-            loss->log_multiplier[j] += factor * (mass > 0 ? loss->risk_sum[j] / mass + loss->risk_offset[j] : 0.0);
+            loss->log_multiplier[j] += factor *
+                                       ((mass[j] > 0 ? loss->risk_sum[j] / mass[j] : 0.0) + loss->risk_offset[j]);
         }
     }
-    kds_loss_normalise(loss);
+    kds_normalise_logs(loss->n_multipliers, loss->log_multiplier);
+    kds_loss_refresh(loss);
 }

@@ -2,7 +2,7 @@
  * dkd: decoupled distillation (Zhao et al., CVPR 2022; methods 4.8). At temperature T, y the label, r = 1 - q_y and q' the softmax among the
  * other classes, r^t and p' the teacher's:
  *     T^2 min(epoch / warmup, 1) [alpha KL((p_y, r^t) || (q_y, r)) + beta KL(p' || q')]
- * is the teacher term. Its gradient with respect to z = f / T is alpha (q_y - p_y) at y and alpha q'_k (r - r^t) + beta (q'_k - p'_k)
+ * is the teacher term; its epoch counts from 1 and is one number for a whole epoch, as in the authors' code. Its gradient with respect to z = f / T is alpha (q_y - p_y) at y and alpha q'_k (r - r^t) + beta (q'_k - p'_k)
  * elsewhere. The one-hot term is the cross-entropy.
  */
 #include <math.h>
@@ -24,7 +24,7 @@ static double gradient(kds_loss *loss, const kds_loss_rows *rows, float *d_logit
         return one_hot;
     }
     const kds_distill_spec *distill = loss->distill;
-    double warmth = distill->dkd_warmup > 0 ? fmin(rows->epoch / distill->dkd_warmup, 1.0) : 1.0;
+    double warmth = distill->dkd_warmup > 0 ? fmin((floor(rows->epoch) + 1) / distill->dkd_warmup, 1.0) : 1.0;
     double weight = (double)loss->teacher_weight * t * t * warmth, factor = weight / t / rows->n_rows;
     for (int32_t i = 0; i < rows->n_rows; i++) {
         size_t start = (size_t)i * (size_t)m;

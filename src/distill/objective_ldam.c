@@ -1,7 +1,7 @@
 /*
  * ldam: cross-entropy of s (f - Delta_y onehot_y), Delta_y = C / n_y^(1/4), the largest of them ldam_margin; then the deferred weights of
  * class_balanced (Cao et al., NeurIPS 2019; methods 4.3). That is the one-sided margin loss of methods 0.4 with rho_y = s Delta_y on logits
- * s f. The authors' s = 30 goes with normalised features and weights, which the models here do not have. n_y: as of the weights.
+ * s f; where the student is tempered, s f / T and s Delta_y / T. The authors' s = 30 goes with normalised features and weights, which the models here do not have. n_y: as of the weights.
  *
  * The weighted losses of a batch are divided by the sum of its weights, as by the authors' F.cross_entropy(weight=): one-hot term
  * sum_i w_{y_i} l_i / sum_i w_{y_i}, teacher term sum_i sum_y w_y p_y(x_i) l_y(x_i) / sum_i sum_y w_y p_y(x_i). Divided by the number of
@@ -22,7 +22,7 @@ static void set_margins(const kds_loss *loss, double n_examples, const double *m
     }
     for (int32_t y = 0; y < loss->n_classes; y++) {
         double share = smallest / fmax(n_examples * marginal[y], 1.0);
-        margin[y] = loss->recipe->ldam_scale * loss->recipe->ldam_margin * sqrt(sqrt(share));
+        margin[y] = loss->recipe->ldam_margin * sqrt(sqrt(share));
     }
 }
 
@@ -53,8 +53,12 @@ static double gradient(kds_loss *loss, const kds_loss_rows *rows, float *d_logit
     double total = 0;
     memset(d_logits, 0, (size_t)rows->n_rows * m * sizeof(float));
     for (int32_t t = 0; t < n_terms; t++) {
-        const double *rho = terms[t].target == loss->teacher_target ? loss->teacher_margin : loss->margin;
+        const double *margin = terms[t].target == loss->teacher_target ? loss->teacher_margin : loss->margin;
         double scale = loss->recipe->ldam_scale * (double)terms[t].inverse_temperature;
+        double *rho = loss->class_work + 3 * m;
+        for (size_t y = 0; y < m; y++) {
+            rho[y] = scale * margin[y];
+        }
         double weight = (double)terms[t].weight;
         if (kds_loss_reweights(loss, rows)) {
             weight /= mean_weight(terms[t].target, rows->n_rows, loss->n_classes);

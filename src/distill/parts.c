@@ -54,20 +54,19 @@ void kds_loss_weigh_row(kds_loss *loss, int32_t row, double weight)
     }
 }
 
-void kds_loss_normalise(kds_loss *loss)
+void kds_normalise_logs(int32_t n, double *log_mass)
 {
     double largest = -INFINITY, sum = 0;
-    for (int32_t j = 0; j < loss->n_multipliers; j++) {
-        largest = fmax(largest, loss->log_multiplier[j]);
+    for (int32_t j = 0; j < n; j++) {
+        largest = fmax(largest, log_mass[j]);
     }
-    for (int32_t j = 0; j < loss->n_multipliers; j++) {
-        sum += exp(loss->log_multiplier[j] - largest);
+    for (int32_t j = 0; j < n; j++) {
+        sum += exp(log_mass[j] - largest);
     }
-    double log_sum = largest + log(sum);
-    for (int32_t j = 0; j < loss->n_multipliers; j++) {
-        loss->log_multiplier[j] -= log_sum;
+    const double log_sum = largest + log(sum);
+    for (int32_t j = 0; j < n; j++) {
+        log_mass[j] -= log_sum;
     }
-    kds_loss_refresh(loss);
 }
 
 double kds_loss_cross_entropy(kds_loss *loss, const float *logits, int32_t label)

@@ -15,8 +15,11 @@ double kds_loss_one_hot_term(kds_loss *loss, const kds_loss_rows *rows, float *d
 /* Multiply the labels of a row, in every term that there is. */
 void kds_loss_weigh_row(kds_loss *loss, int32_t row, double weight);
 
-/* Shift log_multiplier so that the multipliers sum to 1, and recompute what follows from it. */
-void kds_loss_normalise(kds_loss *loss);
+/* Shift n logarithms so that what they are of sums to 1. */
+void kds_normalise_logs(int32_t n, double *log_mass);
+
+/* log lambda_j += factor * g * (risk_sum_j / mass_j + risk_offset_j), normalised, with all that follows from it. The ratio is 0 without mass. */
+void kds_loss_multiply(kds_loss *loss, const double *mass);
 
 /* -log q_label of a row at T = 1. */
 double kds_loss_cross_entropy(kds_loss *loss, const float *logits, int32_t label);

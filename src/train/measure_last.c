@@ -75,13 +75,7 @@ static bool measure_decision(kds_run *run, int32_t decision, kds_split split, in
     const double *log_weight = log_weight_of(run, decision);
     int32_t *counts = result->decision_counts ? result->decision_counts + place * m * m : run->decision_counts;
     kds_measures measures;
-    double highest = -INFINITY;
-    for (size_t y = 0; y < m; y++) {
-        highest = fmax(highest, log_weight[y]);
-    }
-    for (size_t y = 0; y < m; y++) {
-        run->decision_weight[y] = (float)exp(log_weight[y] - highest);
-    }
+    kds_decision_factors(n_classes, log_weight, run->decision_weight);
     memset(counts, 0, m * m * sizeof *counts);
     for (int64_t i = 0; i < n; i++) {
         const float *row = run->logits + (size_t)i * m;

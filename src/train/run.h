@@ -23,14 +23,14 @@ typedef enum run_update_phase {
 
 /* Where the training stands: all of it goes into a checkpoint. */
 typedef struct run_position {
-    int32_t epoch;                    /* 0-based; n_epochs when only the outputs are left */
-    int32_t update;                   /* run_update_phase of the update that is due before this step */
-    int64_t step;                     /* within the epoch; steps_per_epoch when only its evaluation is left */
-    int64_t n_updates;                /* multiplier updates so far */
-    int64_t n_iterates;               /* in the sums of the averaged iterate */
-    int64_t n_summed;                 /* training examples whose scores the update at hand has added */
-    double loss_sum;                  /* of the epoch so far: batch loss times its rows */
-    double last_loss;                 /* of the last batch, for the message of a divergence */
+    int32_t epoch;      /* 0-based; n_epochs when only the outputs are left */
+    int32_t update;     /* run_update_phase of the update that is due after the last step, if one is */
+    int64_t step;       /* taken in the epoch; steps_per_epoch when at most an update and its evaluation are left */
+    int64_t n_updates;  /* multiplier updates so far */
+    int64_t n_iterates; /* in the sums of the averaged iterate */
+    int64_t n_summed;   /* training examples whose scores the update at hand has added */
+    double loss_sum;    /* of the epoch so far: batch loss times its rows */
+    double last_loss;   /* of the last batch, for the message of a divergence */
     double wall_seconds, cpu_seconds; /* of earlier runs of this trial */
 } run_position;
 
@@ -54,14 +54,15 @@ typedef struct kds_run {
     run_position position;
     double wall_start, cpu_start, checkpoint_due;
 
-    int32_t evaluation_rows;        /* rows of an evaluation chunk */
-    int32_t max_rows;               /* of a batch or an evaluation chunk */
-    float *d_logits;                /* [max_rows][n_classes] */
-    float *teacher_rows;            /* [max_rows][n_classes] the teacher's logits of the batch */
-    int32_t *examples;              /* [max_rows] */
-    int32_t *label;                 /* [max_rows] */
-    int32_t *group;                 /* [max_rows]; NULL without groups */
-    int32_t *group_count;           /* [n_groups] training examples; NULL without groups */
+    int32_t evaluation_rows; /* rows of an evaluation chunk */
+    int32_t max_rows;        /* of a batch or an evaluation chunk */
+    float *d_logits;         /* [max_rows][n_classes] */
+    float *teacher_rows;     /* [max_rows][n_classes] the teacher's logits of the batch */
+    int32_t *examples;       /* [max_rows] */
+    int32_t *label;          /* [max_rows] */
+    int32_t *group;          /* [max_rows]; NULL without groups */
+    int32_t *group_count;    /* [n_groups] training examples; NULL without groups */
+    int32_t *validation_group_count;
     kds_augmentation *augmentation; /* [batch]; NULL when images stay as they are */
     int32_t *order;                 /* [n_train] this epoch's order: positions in split->train */
     float *logits;                  /* [max(n_validation, n_test)][n_classes] of the part that was evaluated last */

@@ -109,10 +109,11 @@ static void take_workspace(kds_run *run, const kds_kernels *kernels, const works
     run->teacher_rows = KDS_ARENA_TAKE(arena, rows * m, float);
     run->examples = KDS_ARENA_TAKE(arena, rows, int32_t);
     run->label = KDS_ARENA_TAKE(arena, rows, int32_t);
-    run->group = run->group_count = NULL;
+    run->group = run->group_count = run->validation_group_count = NULL;
     if (run->n_groups > 0) {
         run->group = KDS_ARENA_TAKE(arena, rows, int32_t);
         run->group_count = KDS_ARENA_TAKE(arena, (size_t)run->n_groups, int32_t);
+        run->validation_group_count = KDS_ARENA_TAKE(arena, (size_t)run->n_groups, int32_t);
     }
     run->augmentation = kds_data_augments(&run->spec->data) ? KDS_ARENA_TAKE(arena, (size_t)batch, kds_augmentation)
                                                             : NULL;
@@ -197,7 +198,7 @@ kds_status kds_train_flops(const kds_trial_spec *spec, const kds_data_shape *dat
             examples += (double)n_validation + (double)n_test +
                         (spec->role == KDS_ROLE_TEACHER ? (double)n_train : 0.0);
         }
-        *out += ceil(n_steps / recipe->robust_every) * examples * forward;
+        *out += floor(n_steps / recipe->robust_every) * examples * forward;
     }
 out:
     return status;
@@ -440,7 +441,6 @@ static void keep_diverged(kds_run *run, const char *what)
     kds_trial_result *result = run->result;
     kds_result_shape shape = result->shape;
     size_t m = (size_t)shape.n_classes;
-    int32_t n_epochs = result->n_epochs_trained;
     char reason[KDS_REASON_CHARS] = "";
     int n = snprintf(
         reason, sizeof reason, "%s at epoch %d, step %lld of %lld", what, (int)run->position.epoch + 1,
@@ -472,7 +472,6 @@ static void keep_diverged(kds_run *run, const char *what)
     for (size_t i = 0; i < (size_t)KDS_N_SELECTIONS * (size_t)shape.n_test; i++) {
         result->prediction[i] = -1;
     }
-    result->n_epochs_trained = n_epochs;
     result->status = KDS_TRIAL_DIVERGED;
     memcpy(result->reason, reason, sizeof reason);
 }
@@ -486,29 +485,41 @@ static void tell_fraction(const kds_run *run)
     }
 }
 
+/* Multipliers move after every robust.every steps, from the very end of the training too: an average of iterates has the last one in it, and
+ * none of an untrained network, whose normalisation knows nothing of the data yet. */
+static bool is_update_due(const kds_run *run)
+{
+    const run_position *at = &run->position;
+    return kds_recipe_validates(run->recipe) && at->step > 0 &&
+           (at->epoch * run->steps_per_epoch + at->step) % run->recipe->robust_every == 0;
+}
+
 /* Train from run->position to the end. KDS_OK, KDS_DIVERGED (the result says why) or KDS_STOPPED. */
 static kds_status train_epochs(kds_run *run)
 {
     run_position *at = &run->position;
     while (at->epoch < run->recipe->epochs) {
         shuffle_epoch(run);
-        for (; at->step < run->steps_per_epoch; at->step++, at->update = UPDATE_DUE) {
+        for (;;) {
+            if (is_update_due(run) && !update_multipliers(run)) {
+                return KDS_STOPPED;
+            }
+            if (at->step == run->steps_per_epoch) {
+                break;
+            }
             tell_fraction(run);
             if (kds_run_interrupted(run)) {
                 return KDS_STOPPED;
             }
             checkpoint_if_due(run);
-            int64_t step = at->epoch * run->steps_per_epoch + at->step;
-            if (kds_recipe_validates(run->recipe) && step % run->recipe->robust_every == 0 &&
-                !update_multipliers(run)) {
-                return KDS_STOPPED;
-            }
             double loss = take_step(run);
             if (!isfinite(loss)) {
                 keep_diverged(run, "the loss is not finite");
                 return KDS_DIVERGED;
             }
             at->last_loss = loss;
+            at->step++;
+            at->update = UPDATE_DUE;
         }
         tell_fraction(run);
         bool finite;
@@ -573,7 +584,7 @@ static void init_loss(kds_run *run, const kds_kernels *kernels, const kds_distil
     const kds_dataset *dataset = split->dataset;
     int32_t *train_label = run->order, *validation_label = run->prediction; /* free until training begins */
     for (int32_t g = 0; g < run->n_groups; g++) {
-        run->group_count[g] = 0;
+        run->group_count[g] = run->validation_group_count[g] = 0;
     }
     for (int64_t i = 0; i < split->n_train; i++) {
         train_label[i] = dataset->label[split->train[i]];
@@ -583,6 +594,9 @@ static void init_loss(kds_run *run, const kds_kernels *kernels, const kds_distil
     }
     for (int64_t i = 0; i < split->n_validation; i++) {
         validation_label[i] = dataset->label[split->validation[i]];
+        if (run->n_groups > 0) {
+            run->validation_group_count[dataset->group[split->validation[i]]]++;
+        }
     }
     const kds_loss_inputs inputs = {
         .kernels = kernels,
@@ -593,6 +607,8 @@ static void init_loss(kds_run *run, const kds_kernels *kernels, const kds_distil
         .prior = split->train_prior,
         .train_count = split->train_count,
         .group_count = run->group_count,
+        .validation_count = split->validation_count,
+        .validation_group_count = run->validation_group_count,
         .teacher_train_logits = distill ? run->teacher->train_logits : NULL,
         .teacher_validation_logits = distill ? run->teacher->validation_logits : NULL,
         .train_label = train_label,

@@ -338,11 +338,13 @@ def focal(case, inputs, f, p, b):
 
 
 def ldam(case, inputs, f, p, b):
-    """Cao et al. 2019: Delta_y = C / n_y^(1/4), the largest is ldam_margin; weighted CE(s (f - Delta_y onehot_y)), in their code
+    """Cao et al. 2019: Delta_y = C / n_y^(1/4), the largest is ldam_margin; weighted CE(s (f - Delta_y onehot_y) / T), in their code
     F.cross_entropy(..., weight=weight): PyTorch divides by the sum of the labels' weights. Of soft labels the same sum. No row losses: the mean."""
     n = class_counts(case, inputs, p is not None)
     delta = 1 / torch.sqrt(torch.sqrt(n))
     delta = delta * (case["ldam_margin"] / delta.max())
+    if p is not None and case["tempered"] == "both":
+        delta = delta / case["temperature"]  # as f is
     weight = effective_number_weights(case, n, b)
 
     def hard(y, reduction):
@@ -441,7 +443,8 @@ def dkd_loss(case, f, b):
         torch.log(target_and_rest(F.softmax(f / t, dim=1))), target_and_rest(F.softmax(b.teacher / t, dim=1)), reduction="sum")  # fmt: skip
     nckd = F.kl_div(
         F.log_softmax(f / t - 1000.0 * target, dim=1), F.softmax(b.teacher / t - 1000.0 * target, dim=1), reduction="sum")  # fmt: skip
-    warmup = min(b.epoch / case["dkd_warmup"], 1.0) if case["dkd_warmup"] else 1.0
+    epoch = math.floor(b.epoch) + 1  # their epochs are whole numbers from 1 on
+    warmup = min(epoch / case["dkd_warmup"], 1.0) if case["dkd_warmup"] else 1.0
     return warmup * t**2 * (case["dkd_alpha"] * tckd + case["dkd_beta"] * nckd) / len(f)
 
 
@@ -503,7 +506,7 @@ def group_means(values, group, n):
 
 
 def group_dro_step(case, inputs, logits, label, group, lam, risk):
-    """lambda_g <- lambda_g exp(step (l_g + C / sqrt(n_g))), normalised; groups that are absent wait. n_g counts training examples."""
+    """lambda_g <- lambda_g exp(step (l_g + C / sqrt(n_g))), normalised, of absent groups too. n_g counts training examples."""
     group, n = groups_of(case, label, group)
     size = torch.bincount(groups_of(case, inputs["label"], inputs["group"])[0], minlength=n)
     if risk == "zero_one":
@@ -512,8 +515,7 @@ def group_dro_step(case, inputs, logits, label, group, lam, risk):
     else:
         losses = F.cross_entropy(logits, label, reduction="none")
     exponent = case["robust_step"] * (group_means(losses, group, n) + case["dro_adjustment"] / torch.sqrt(size))
-    present = torch.bincount(group, minlength=n) > 0
-    lam = torch.where(present, lam * torch.exp(exponent), lam)
+    lam = lam * torch.exp(exponent)
     return lam / lam.sum()
 
 

@@ -180,7 +180,12 @@ static void run_case(const inputs *in, const golden *g, const kds_trial_spec *sp
     kds_loss_take(&loss, M, N_GROUPS, N_VALIDATION, &arena);
 
     double prior[M] = {0};
-    int32_t train_count[M] = {0}, group_count[N_GROUPS] = {0};
+    int32_t train_count[M] = {0}, group_count[N_GROUPS] = {0}, validation_count[M] = {0},
+            validation_group_count[N_GROUPS] = {0};
+    for (int i = 0; i < N_VALIDATION; i++) {
+        validation_count[in->validation_label[i]]++;
+        validation_group_count[in->validation_group[i]]++;
+    }
     for (int i = 0; i < N_TRAIN; i++) {
         prior[in->label[i]] += 1.0 / N_TRAIN;
         train_count[in->label[i]]++;
@@ -194,6 +199,8 @@ static void run_case(const inputs *in, const golden *g, const kds_trial_spec *sp
                                          .prior = prior,
                                          .train_count = train_count,
                                          .group_count = group_count,
+                                         .validation_count = validation_count,
+                                         .validation_group_count = validation_group_count,
                                          .teacher_train_logits = has_teacher ? in->teacher : NULL,
                                          .teacher_validation_logits = has_teacher ? in->validation_teacher : NULL,
                                          .train_label = in->label,

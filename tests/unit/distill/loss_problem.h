@@ -142,7 +142,8 @@ static inline void set_class_weights(const variant *v, term_constants *t)
     }
 }
 
-static inline void set_term(const problem *p, const variant *v, term_constants *t)
+/* `temperature`: of the logits in this term */
+static inline void set_term(const problem *p, const variant *v, double temperature, term_constants *t)
 {
     const kds_recipe *r = &v->recipe;
     double smallest = INFINITY;
@@ -152,7 +153,7 @@ static inline void set_term(const problem *p, const variant *v, term_constants *
     for (int y = 0; y < M; y++) {
         double pi = t->n[y] / N_TRAIN, a = r->tradeoff;
         t->rho[y] = r->objective == KDS_OBJECTIVE_LDAM
-                        ? r->ldam_scale * r->ldam_margin * pow(smallest / fmax(t->n[y], 1), 0.25)
+                        ? r->ldam_scale * r->ldam_margin * pow(smallest / fmax(t->n[y], 1), 0.25) / temperature
                         : 0;
         t->log_cost[y] = r->objective == KDS_OBJECTIVE_BALANCED         ? -log(pi)
                          : r->objective == KDS_OBJECTIVE_ROBUST         ? log(p->lambda[y] / pi)
@@ -197,9 +198,10 @@ static inline void set_row_weights(const problem *p, const variant *v, constants
         for (int i = 0; i < n; i++) {
             sum += group[i] == g ? of_row[i] : 0;
         }
-        bool moves = r->dro_learns == KDS_DRO_TRAINING && count[g] > 0;
+        bool moves = r->dro_learns == KDS_DRO_TRAINING && size[g] > 0;
+        double risk = count[g] > 0 ? sum / count[g] : 0;
         log_lambda[g] = log(lambda_before(p, r, g)) +
-                        (moves ? r->robust_step * (sum / count[g] + r->dro_adjustment / sqrt(size[g])) : 0);
+                        (moves ? r->robust_step * (risk + r->dro_adjustment / sqrt(size[g])) : 0);
     }
     double log_sum = log_sum_exp(n_multipliers, log_lambda);
     for (int g = 0; g < n_multipliers; g++) {
@@ -250,10 +252,10 @@ static inline constants constants_of(const problem *p, const variant *v)
             k.term[1].n[y] += q[y];
         }
     }
-    set_term(p, v, &k.term[0]);
+    set_term(p, v, 1, &k.term[0]);
     set_row_weights(p, v, &k);
     if (v->has_teacher) {
-        set_term(p, v, &k.term[1]);
+        set_term(p, v, v->distill.tempered == KDS_TEMPERED_BOTH ? v->distill.temperature : 1, &k.term[1]);
         set_teacher_margins(p, v, &k);
     }
     return k;
@@ -305,7 +307,7 @@ static inline double dkd_row(const variant *v, const double *student, const doub
     double p[2], q[2], p_rest[M - 1], q_rest[M - 1];
     decouple(teacher, y, p, p_rest);
     decouple(student, y, q, q_rest);
-    double warmth = v->distill.dkd_warmup > 0 ? fmin(v->epoch / v->distill.dkd_warmup, 1) : 1;
+    double warmth = v->distill.dkd_warmup > 0 ? fmin((floor(v->epoch) + 1) / v->distill.dkd_warmup, 1) : 1;
     return warmth *
            (v->distill.dkd_alpha * divergence(2, p, q) + v->distill.dkd_beta * divergence(M - 1, p_rest, q_rest));
 }
@@ -501,6 +503,8 @@ static inline void set_up(fixture *f, const problem *p, const variant *v)
     KDS_TEST_OK(kds_arena_init(&f->arena, f->arena.used, &err), &err);
     memset(f->arena.base, 0xFF, f->arena.size);
     kds_loss_take(&f->loss, M, N_GROUPS, MAX_ROWS, &f->arena);
+    static const int32_t ones[M > N_GROUPS ? M : N_GROUPS] = {1, 1, 1,
+                                                              1}; /* of validation: no gradient asks for them */
     const kds_loss_inputs inputs = {.kernels = &f->kernels,
                                     .recipe = &v->recipe,
                                     .distill = v->has_teacher ? &v->distill : NULL,
@@ -509,6 +513,8 @@ static inline void set_up(fixture *f, const problem *p, const variant *v)
                                     .prior = p->prior,
                                     .train_count = p->train_count,
                                     .group_count = p->group_count,
+                                    .validation_count = ones,
+                                    .validation_group_count = ones,
                                     .teacher_train_logits = v->has_teacher ? p->teacher_train : NULL,
                                     .teacher_validation_logits = v->has_teacher ? p->teacher_validation : NULL,
                                     .train_label = p->train_label,

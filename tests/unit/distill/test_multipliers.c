@@ -1,6 +1,6 @@
 /*
- * The multiplier update of methods 2.4 against brute force: R_j = sum_x p_j(x) l(j, f(x)) / sum_x p_j(x), then
- * lambda_j <- lambda_j exp(factor g R_j), normalised.
+ * The multiplier update of methods 2.4 against brute force: R_j = sum_x p_j(x) l(j, f(x)) / sum_x p_j(x) over validation, then
+ * lambda_j <- lambda_j exp(factor g R_j), normalised; and of samples of validation, whose mean it must be.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -32,6 +32,29 @@ static kds_loss_rows rows_of(const fixture *f, int start, int n_rows)
                            .teacher_logits = f->teacher + start * M};
 }
 
+/* The loss of these examples; they are validation, and the teacher's training labels too. */
+static void begin(fixture *f, const kds_recipe *recipe, const kds_distill_spec *distill, const int32_t *counts)
+{
+    int32_t validation_count[M] = {0}, validation_group_count[N_GROUPS] = {0};
+    for (int i = 0; i < N; i++) {
+        validation_count[f->label[i]]++;
+        validation_group_count[f->group[i]]++;
+    }
+    const kds_loss_inputs inputs = {.kernels = &f->kernels,
+                                    .recipe = recipe,
+                                    .distill = distill,
+                                    .n_train = N,
+                                    .n_validation = N,
+                                    .prior = prior,
+                                    .train_count = counts,
+                                    .group_count = group_count,
+                                    .validation_count = validation_count,
+                                    .validation_group_count = validation_group_count,
+                                    .teacher_train_logits = f->teacher,
+                                    .teacher_validation_logits = f->teacher};
+    kds_loss_init(&f->loss, &inputs);
+}
+
 static void set_up_with(fixture *f, const kds_recipe *recipe, const kds_distill_spec *distill, const int32_t *counts)
 {
     kds_error err = KDS_ERROR_INIT;
@@ -50,15 +73,7 @@ static void set_up_with(fixture *f, const kds_recipe *recipe, const kds_distill_
     KDS_TEST_OK(kds_arena_init(&f->arena, f->arena.used, &err), &err);
     memset(f->arena.base, 0xFF, f->arena.size);
     kds_loss_take(&f->loss, M, N_GROUPS, MAX_ROWS, &f->arena);
-    const kds_loss_inputs inputs = {.kernels = &f->kernels,
-                                    .recipe = recipe,
-                                    .distill = distill,
-                                    .n_train = N,
-                                    .prior = prior,
-                                    .train_count = counts,
-                                    .group_count = group_count,
-                                    .teacher_train_logits = f->teacher};
-    kds_loss_init(&f->loss, &inputs);
+    begin(f, recipe, distill, counts);
 }
 
 static void set_up(fixture *f, const kds_recipe *recipe, const kds_distill_spec *distill)
@@ -156,8 +171,8 @@ static void updates(void **state)
     }
 }
 
-/* group_dro on validation, of classes and of groups: R_g + C / sqrt(n_g) by true labels, whatever the teacher says; a group that validation
- * does not have waits, and one that training does not have has nothing from the beginning, whatever validation says of it. */
+/* group_dro on validation, of classes and of groups: R_g + C / sqrt(n_g) by true labels, whatever the teacher says; of a group that validation
+ * does not have R is 0, and one that training does not have has nothing from the beginning, whatever validation says of it. */
 static void of_groups(void **state)
 {
     (void)state;
@@ -196,8 +211,8 @@ static void of_groups(void **state)
                     }
                 }
                 assert_true(count > 0 || g == 5);
-                if (count > 0 && n_g > 0) {
-                    lambda[g] *= exp(0.7 * (risk / count + recipe.dro_adjustment / sqrt(n_g)));
+                if (n_g > 0) {
+                    lambda[g] *= exp(0.7 * ((count > 0 ? risk / count : 0) + recipe.dro_adjustment / sqrt(n_g)));
                 }
                 sum += lambda[g];
             }
@@ -223,12 +238,56 @@ static void class_without_mass(void **state)
             f.logits[i * M + j] = (float)(j == 2); /* class 2 is predicted always: all that is there is wrong */
         }
     }
+    begin(&f, &recipe, NULL, train_count);
     update(&f);
     const double e = exp(1.0), wanted[M] = {e / (2 * e + 2), e / (2 * e + 2), 1 / (2 * e + 2), 1 / (2 * e + 2)};
     for (int j = 0; j < M; j++) {
         KDS_TEST_NEAR(f.loss.multiplier[j], wanted[j], 1e-15);
     }
     kds_arena_clear(&f.arena);
+}
+
+/* Updates from samples of 20 move the multipliers as far as updates from all 60 do, on average: also those of a class that has one example,
+ * which is absent from most samples. By true labels and by the teacher's. */
+static void samples_have_the_same_mean(void **state)
+{
+    (void)state;
+    enum { N_UPDATES = 4000, N_SAMPLE = 20 };
+    for (int labels = KDS_LABELS_ONE_HOT; labels <= KDS_LABELS_TEACHER; labels++) {
+        fixture f;
+        const kds_recipe recipe = {
+            .objective = KDS_OBJECTIVE_ROBUST, .robust_step = 0.1, .robust_risk = KDS_RISK_CROSS_ENTROPY};
+        const kds_distill_spec distill = {.temperature = 0.3, .validation_labels = labels, .mixing = 1};
+        set_up(&f, &recipe, &distill);
+        for (int i = 0; i < N; i++) {
+            f.label[i] = i == 0 ? 3 : i % 3;
+            f.teacher[i * M + 3] = i == 0 ? 9.0f : -9.0f;
+        }
+        begin(&f, &recipe, &distill, train_count);
+        double step[M], mean[M], start[M];
+        memcpy(start, f.loss.log_multiplier, sizeof start);
+        update(&f);
+        for (int j = 0; j < M; j++) { /* what normalisation takes away is the same for all: compare with class 0 */
+            step[j] = f.loss.log_multiplier[j] - f.loss.log_multiplier[0];
+        }
+        memcpy(f.loss.log_multiplier, start, sizeof start);
+        kds_rng rng = kds_rng_make(3, KDS_RNG_GENERATE, 0);
+        for (int n = 0; n < N_UPDATES; n++) {
+            kds_loss_update_begin(&f.loss);
+            for (int i = 0; i < N_SAMPLE; i++) {
+                const kds_loss_rows row = rows_of(&f, (int)kds_rng_below(&rng, N), 1);
+                kds_loss_update_add(&f.loss, &row);
+            }
+            kds_loss_update_end(&f.loss);
+        }
+        for (int j = 0; j < M; j++) {
+            mean[j] = (f.loss.log_multiplier[j] - f.loss.log_multiplier[0]) / N_UPDATES;
+            /* The mean of 4000 has 1.7 / sqrt(4000) of a single example's risk, 0.03, as its standard error; four of them. */
+            KDS_TEST_NEAR(mean[j], step[j], 0.12 * fmax(fabs(step[j]), 0.1));
+        }
+        assert_true(fabs(step[3]) > 0.05);
+        kds_arena_clear(&f.arena);
+    }
 }
 
 /* A huge step, for long: one class takes everything; all stays finite, and a gradient can be taken. */
@@ -245,6 +304,7 @@ static void extreme(void **state)
                 f.logits[i * M + j] = (float)(j == f.label[i] && j != 3); /* only class 3 is wrong, always */
             }
         }
+        begin(&f, &recipe, NULL, train_count);
         for (int n = 0; n < 50; n++) {
             update(&f);
             float gradient[MAX_ROWS * M];
@@ -335,8 +395,12 @@ static void without_training_examples(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(updates), cmocka_unit_test(of_groups),         cmocka_unit_test(class_without_mass),
-        cmocka_unit_test(extreme), cmocka_unit_test(state_is_complete), cmocka_unit_test(without_training_examples)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(updates),
+                                       cmocka_unit_test(of_groups),
+                                       cmocka_unit_test(class_without_mass),
+                                       cmocka_unit_test(samples_have_the_same_mean),
+                                       cmocka_unit_test(extreme),
+                                       cmocka_unit_test(state_is_complete),
+                                       cmocka_unit_test(without_training_examples)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -160,13 +160,17 @@ static void plain_loop(const problem *p, const kds_trial_spec *spec, const label
     if (is_live) {
         kds_net_set_values(l.live, teacher->outputs.values);
     }
-    int32_t train_label[MAX_EXAMPLES], validation_label[MAX_EXAMPLES], group_count[PROBLEM_MAX_CLASSES] = {0};
+    int32_t train_label[MAX_EXAMPLES], validation_label[MAX_EXAMPLES],
+        group_count[PROBLEM_MAX_CLASSES] = {0}, validation_count[PROBLEM_MAX_CLASSES] = {0},
+        validation_group_count[PROBLEM_MAX_CLASSES] = {0};
     for (int i = 0; i < n_train; i++) {
         train_label[i] = p->label[p->split.train[i]];
         group_count[p->group[p->split.train[i]]]++;
     }
     for (int i = 0; i < p->split.n_validation; i++) {
         validation_label[i] = p->label[p->split.validation[i]];
+        validation_count[validation_label[i]]++;
+        validation_group_count[p->group[p->split.validation[i]]]++;
     }
     const kds_loss_inputs inputs = {.kernels = &p->kernels,
                                     .recipe = recipe,
@@ -176,6 +180,8 @@ static void plain_loop(const problem *p, const kds_trial_spec *spec, const label
                                     .prior = p->split.train_prior,
                                     .train_count = p->split.train_count,
                                     .group_count = group_count,
+                                    .validation_count = validation_count,
+                                    .validation_group_count = validation_group_count,
                                     .teacher_train_logits = teacher->outputs.train_logits,
                                     .teacher_validation_logits = teacher->outputs.validation_logits,
                                     .train_label = train_label,
@@ -192,11 +198,11 @@ static void plain_loop(const problem *p, const kds_trial_spec *spec, const label
         double loss_sum = 0;
         for (int start = 0; start < n_train; start += recipe->batch, step++) {
             int n_rows = n_train - start < recipe->batch ? n_train - start : recipe->batch;
-            if (kds_recipe_validates(recipe) && step % recipe->robust_every == 0) {
-                one_update(&l, n_updates++);
-            }
             loss_sum += one_step(&l, order + start, n_rows, epoch, (double)(step % steps_per_epoch) / steps_per_epoch,
                                  kds_schedule_lr(recipe, step, steps_per_epoch));
+            if (kds_recipe_validates(recipe) && (step + 1) % recipe->robust_every == 0) {
+                one_update(&l, n_updates++);
+            }
         }
         out->train_loss[epoch] = (float)(loss_sum / n_train);
         for (int y = 0; y < l.m; y++) {
@@ -352,8 +358,8 @@ static void images_too(void **state)
     }
 }
 
-/* The average of equal iterates is each of them (a learning rate of 0); with one multiplier update, before the first step, the one
- * iterate is the start, wherever the training went. On train, validation and test. */
+/* The average of equal iterates is each of them (a learning rate of 0); with one multiplier update, after the last step, the one iterate is
+ * the end, and without any it is too. On train, validation and test. */
 static void averaged(void **state)
 {
     (void)state;
@@ -376,24 +382,31 @@ static void averaged(void **state)
             assert_true(start_result->loss[s][part] == result->loss[s][part]);
         }
     }
+    const int steps_per_epoch = 5, every[] = {1000, 3 * steps_per_epoch};
+    assert_int_equal((p.split.n_train + spec.teacher.batch - 1) / spec.teacher.batch, steps_per_epoch);
+    assert_int_equal(spec.teacher.epochs, 3);
     spec.teacher.lr = 0.1;
-    spec.teacher.robust_every = 1000;
-    train(&p, &spec, NULL, &moved, result);
-    assert_true(memcmp(start.outputs.values, moved.outputs.values, start.n_values * sizeof(float)) != 0);
-    check_near(start.n_train, start.outputs.train_logits, moved.outputs.train_logits, 0);
-    check_near(start.n_validation, start.outputs.validation_logits, moved.outputs.validation_logits, 0);
-    check_near(n_test, start_result->logits, result->logits, 0);
+    for (int i = 0; i < 2; i++) {
+        spec.teacher.robust_every = every[i];
+        spec.teacher.robust_iterate = KDS_ITERATE_LAST;
+        train(&p, &spec, NULL, &start, start_result);
+        spec.teacher.robust_iterate = KDS_ITERATE_AVERAGED;
+        train(&p, &spec, NULL, &moved, result);
+        check_near(start.n_train, start.outputs.train_logits, moved.outputs.train_logits, 0);
+        check_near(start.n_validation, start.outputs.validation_logits, moved.outputs.validation_logits, 0);
+        check_near(n_test, start_result->logits, result->logits, 0);
+    }
 
-    /* The mean of two: updates before the first step and before the sixth, so after one epoch of five steps, all of it. */
+    /* The mean of two: updates after each of two epochs. */
     label_store second = label_store_new(&p);
-    kds_trial_spec until_second = spec;
-    until_second.teacher.robust_iterate = KDS_ITERATE_LAST;
-    until_second.teacher.schedule = spec.teacher.schedule =
-        KDS_SCHEDULE_CONSTANT; /* the same rates whatever the number of epochs */
-    until_second.teacher.epochs = 1;
-    train(&p, &until_second, NULL, &second, result);
-    spec.teacher.robust_every = 5;
+    spec.teacher.schedule = KDS_SCHEDULE_CONSTANT; /* the same rates whatever the number of epochs */
+    spec.teacher.robust_every = steps_per_epoch;
+    spec.teacher.robust_iterate = KDS_ITERATE_LAST;
+    spec.teacher.epochs = 1;
+    train(&p, &spec, NULL, &start, result);
     spec.teacher.epochs = 2;
+    train(&p, &spec, NULL, &second, result);
+    spec.teacher.robust_iterate = KDS_ITERATE_AVERAGED;
     train(&p, &spec, NULL, &moved, result);
     for (size_t i = 0; i < start.n_train; i++) {
         double mean = ((double)start.outputs.train_logits[i] + (double)second.outputs.train_logits[i]) / 2;
@@ -431,7 +444,7 @@ static void sizes(void **state)
     KDS_TEST_NEAR(flops, 3.0 * 2 * (73 * (3 * (5 * 6 + 6 * 4) - 5 * 6) + (280 + 264) * (5 * 6 + 6 * 4)) + measured, 0);
     spec.student.objective = KDS_OBJECTIVE_ROBUST;
     KDS_TEST_OK(kds_train_flops(&spec, &five, 73, 280, 264, &more, &err), &err);
-    KDS_TEST_NEAR(more - flops, 8.0 * 280 * 2 * (5 * 6 + 6 * 4), 0); /* fifteen steps: updates before 0, 2 .. 14 */
+    KDS_TEST_NEAR(more - flops, 7.0 * 280 * 2 * (5 * 6 + 6 * 4), 0); /* fifteen steps: updates after 2, 4 .. 14 */
 
     /* Decisions look at validation once for each update and once more, drops at the plain decision too, and twice as long at losses. */
     kds_trial_spec deciding = spec;
@@ -467,7 +480,7 @@ static void sizes(void **state)
     spec.student.objective = KDS_OBJECTIVE_GROUP_DRO;
     KDS_TEST_OK(kds_train_workspace(&spec, &five, 73, 280, 264, &bytes, &err), &err);
     KDS_TEST_OK(kds_train_flops(&spec, &five, 73, 280, 264, &more, &err), &err);
-    KDS_TEST_NEAR(more - flops, 8.0 * 280 * 2 * (5 * 6 + 6 * 4), 0);
+    KDS_TEST_NEAR(more - flops, 7.0 * 280 * 2 * (5 * 6 + 6 * 4), 0);
     spec.student.dro_learns = KDS_DRO_TRAINING; /* no look at validation */
     KDS_TEST_OK(kds_train_flops(&spec, &five, 73, 280, 264, &more, &err), &err);
     KDS_TEST_NEAR(more, flops, 0);
