@@ -17,11 +17,19 @@ __all__ = [
     "deciles_by_accuracy",
     "deciles_by_frequency",
     "head_torso_tail",
+    "is_balanced",
     "part_means",
     "part_sizes",
 ]
 
 CLASS_PARTS = ("head", "torso", "tail")  # position = code
+BALANCED = 1.5  # largest over smallest class: a split at random of balanced data is well below it, no long tail is
+
+
+def is_balanced(counts) -> bool:
+    """Are the classes about as frequent in training?"""
+    counts = np.asarray(counts)
+    return bool(counts.max() < BALANCED * counts.min())
 
 
 def deciles(values, n=10, ties="together"):

@@ -72,6 +72,8 @@ class Configuration:
 
     def tuned_text(self):
         shown = {k: v for k, v in self.tuned.items() if not _is_blank(v)}
+        if shown.get("validation_labels") == "one_hot":
+            shown.pop("validation_temperature", None)  # of the teacher's labels there
         return ", ".join(f"{self.labels.get(k, short_name(k))} = {format_value(v)}" for k, v in shown.items())
 
 

@@ -4,6 +4,7 @@ A study is a module, or a package, in here with
 
     TITLE       one line for people
     PAPER       the citation
+    CHOICE      one sentence: what is chosen on validation, and from which seeds
     SELECTION   which epoch is looked at unless the user says otherwise: last, best_average or best_worst
     build(sweep) -> common.Findings      of one data set (a common.StudySweep)
 

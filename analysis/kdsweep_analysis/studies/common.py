@@ -12,8 +12,10 @@ effect.
     not in this sweep   the sweep holds nothing that the claim is about
 
 What is compared is chosen on validation from the OTHER seeds (chosen_elsewhere), so that no seed profits from having
-taken part in the choice. Nothing is adjusted for the number of claims. The interval is about training again: all seeds
-are measured on the same test examples.
+taken part in the choice. Seeds then share each other's luck, and a plain t-interval would be too narrow where candidates
+are nearly equal; so the standard error is the jackknife's, which repeats the choice without each seed (jackknife).
+Nothing is adjusted for the number of claims. The interval is about training again: all seeds are measured on the same
+test examples.
 """
 
 from __future__ import annotations
@@ -22,17 +24,18 @@ import math
 import re
 import shutil
 import textwrap
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import xarray as xr
+from scipy import stats as _stats
 
 from .. import data, figures, schema
 from ..figures import Drawn, Skipped
 from ..significance import seeds_for_paired_test
-from ..stats import Summary
+from ..stats import Summary, summarize
 from ..sweep import Configuration, Sweep, format_value
 
 __all__ = [
@@ -54,12 +57,15 @@ __all__ = [
     "chosen_elsewhere",
     "effect_cell",
     "effect_text",
+    "jackknife",
+    "jackknife_columns",
     "judge",
     "new_figure",
     "open_sweeps",
     "seeds_needed",
     "slug",
     "table_of",
+    "within_seeds",
     "write_study",
 ]
 
@@ -203,34 +209,80 @@ def _signed(unit):
     return number
 
 
-def chosen_elsewhere(configurations, measures=("worst", "average"), merit=None) -> dict:
+def jackknife(effects) -> Summary:
+    """Summary of the effect of a claim with a choice in it. `effects(without)`: seed -> number, without a seed when
+    everything, the choice included, is made from the other seeds only (None: from all).
+
+    The mean is that of effects(None); its standard error sqrt((n - 1) / n sum_i (theta_i - mean theta)^2), theta_i the
+    mean without seed i (Efron, Tibshirani 1993, ch. 11), is that of a plain mean where nothing is chosen. `sd` is the
+    standard error times sqrt(n).
+    """
+    s = summarize(effects(None))
+    if s.n < 2:
+        return s
+    theta = np.array([summarize(effects(seed)).mean for seed in s.seeds])
+    theta = theta[np.isfinite(theta)]
+    if theta.size < 2:
+        return s
+    n = theta.size
+    error = math.sqrt((n - 1) / n * float(((theta - theta.mean()) ** 2).sum()))
+    half = float(_stats.t.ppf(0.975, n - 1)) * error
+    return replace(s, sd=error * math.sqrt(s.n), low=s.mean - half, high=s.mean + half)
+
+
+def jackknife_columns(effects, n) -> list:
+    """The same of each of the n entries of arrays, seed -> array; `sd` is that of the seeds' values, for error bars."""
+    every = effects(None)
+    left_out = {seed: effects(seed) for seed in every}
+
+    def column(i):
+        def of(without):
+            return {s: float(v[i]) for s, v in (every if without is None else left_out[without]).items()}
+
+        return replace(jackknife(of), sd=summarize(of(None)).sd)
+
+    return [column(i) for i in range(n)]
+
+
+def within_seeds(a, b) -> dict:
+    """seed -> a - b, of the seeds that both have."""
+    return {seed: v - b[seed] for seed, v in a.items() if seed in b}
+
+
+def chosen_elsewhere(configurations, measures=("worst", "average"), merit=None, without=None) -> dict:
     """seed -> (configuration, {measure: test value at that seed}); the configuration is chosen on validation from the
     means over all other seeds (sweep.choose: worst class, then average), so that the noise of a seed's own training
     does not favour what it is then measured on. With one seed in all, that seed chooses.
 
-    `merit(values)`, of the table of one configuration's seeds, larger is better, takes the place of the rule.
+    `merit(values)`, of the table of one configuration's seeds, larger is better, takes the place of the rule. A
+    configuration with fewer than half of the seeds of its fullest competitor does not compete. `without`: as if this
+    seed had never been trained.
     """
-    pool = []  # configuration, its seeds, and for each seed the merit on the others
-    n_seeds = len({s for c in configurations for s in c.values.index})
-    for c in configurations:
-        if not c.n or (c.n == 1 and n_seeds > 1):  # nothing to judge it by
+    pool = []  # configuration, its values, and for each seed the merit on the others
+    tables = [
+        (c, c.values if without is None else c.values.drop(index=without, errors="ignore")) for c in configurations
+    ]
+    n_seeds = len({s for _, v in tables for s in v.index})
+    fullest = max((len(v) for _, v in tables), default=0)
+    for c, v in tables:
+        if 2 * len(v) < fullest or (len(v) == 1 and n_seeds > 1):  # nothing to judge it by
             continue
-        own = c.values.index.to_list()
-        merits = _merits_elsewhere(c) if merit is None else [_merit_without(c, s, merit) for s in own]
-        pool.append((c, dict(zip(own, zip(merits, range(len(own)))))))
+        own = v.index.to_list()
+        merits = _merits_elsewhere(c, v) if merit is None else [_merit_without(v, s, merit) for s in own]
+        pool.append((c, v, dict(zip(own, zip(merits, range(len(own)))))))
     out = {}
-    for seed in sorted({s for _, of in pool for s in of}):
-        competing = [(of[seed][0], c, of[seed][1]) for c, of in pool if seed in of]
+    for seed in sorted({s for *_, of in pool for s in of}):
+        competing = [(of[seed][0], c, v, of[seed][1]) for c, v, of in pool if seed in of]
         competing = [x for x in competing if np.isfinite(np.atleast_1d(x[0])[0])]
         if competing:
-            _, best, row = max(competing, key=lambda x: x[0])
-            out[seed] = (best, {m: float(best.values[(m, "test")].iloc[row]) for m in measures})
+            _, best, v, row = max(competing, key=lambda x: x[0])
+            out[seed] = (best, {m: float(v[(m, "test")].iloc[row]) for m in measures})
     return out
 
 
-def _merits_elsewhere(c):
+def _merits_elsewhere(c, values):
     """Per seed the rule of sweep.choose on the means over the other seeds."""
-    v = np.stack([c.values[(m, "validation")].to_numpy(np.float64) for m in ("worst", "average")])
+    v = np.stack([values[(m, "validation")].to_numpy(np.float64) for m in ("worst", "average")])
     if v.shape[1] > 1:
         present = np.isfinite(v)
         total, n = np.where(present, v, 0.0).sum(axis=1, keepdims=True), present.sum(axis=1, keepdims=True)
@@ -239,9 +291,9 @@ def _merits_elsewhere(c):
     return [(round(worst, 9), round(average, 9), -c.order) for worst, average in v.T.tolist()]
 
 
-def _merit_without(c, seed, merit):
-    others = c.values.drop(index=seed)
-    return merit(c.values if others.empty else others)
+def _merit_without(values, seed, merit):
+    others = values.drop(index=seed)
+    return merit(values if others.empty else others)
 
 
 def values_of(chosen, measure="worst") -> dict:
@@ -661,12 +713,14 @@ MANIFEST = "files.txt"  # what this command wrote, so that the next run takes it
 
 
 def trends_frame(results) -> pd.DataFrame:
-    """All claims as a frame, from [(StudySweep, Findings)]."""
+    """All claims as a frame, from [(StudySweep, Findings)]; effects in their unit, that is, points and % as such."""
     names = ("key", "source", "where", "verdict", "effect", "low", "high", "bound", "n", "more_seeds", "unit")
     records = []
     for sweep, found in results:
         for c in found.claims:
             record = {"data": sweep.name, **{n: getattr(c, n) for n in names}}
+            if c.unit in ("points", "%"):  # fractions so far
+                record |= {n: 100 * record[n] for n in ("effect", "low", "high", "bound")}
             records.append(record | {"measure": c.measure, "paper": c.paper, "found": c.found})
     frame = pd.DataFrame(records, columns=["data", *names, "measure", "paper", "found"])
     frame["more_seeds"] = frame["more_seeds"].astype("Int64")
@@ -766,6 +820,7 @@ def _page(module, results, paths, title):
         blocks=blocks,
         files=[Path(p).name for p in paths],
         selection=figures._epoch_note(results[0][0]) if results else "",
+        choice=module.CHOICE,
         min_seeds=MIN_SEEDS,
         power=round(100 * POWER),
     )
@@ -773,7 +828,7 @@ def _page(module, results, paths, title):
 
 def claim_effect(c: Claim) -> str:
     """Effect and interval of a claim as text; "" where the sweep has none."""
-    if not c.n:
+    if not c.n or not math.isfinite(c.effect):
         return ""
     number = _signed(c.unit)
     unit = f" {c.unit}" if c.unit else ""

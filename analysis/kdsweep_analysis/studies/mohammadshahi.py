@@ -28,7 +28,6 @@ from ..sweep import format_value, short_name
 from . import reference
 from .common import (
     COLUMN,
-    MIN_SEEDS,
     PAGE,
     Drawn,
     Findings,
@@ -36,8 +35,10 @@ from .common import (
     Table,
     cell,
     effect_text,
+    jackknife,
     new_figure,
     table_of,
+    within_seeds,
 )
 from .per_seed import over_seeds, read_at, recalls, related, related_rows
 from .scope import Scope
@@ -47,6 +48,10 @@ PAPER = (
     "After Mohammadshahi and Ioannou: What's Left After Distillation? How Knowledge Transfer Impacts Fairness and "
     "Bias, TMLR 03/2025 (arXiv:2410.08407)."
 )
+CHOICE = (
+    "What varies beside the temperature is chosen on validation from all seeds, once for all temperatures of a pair of "
+    "networks; where a claim compares the best temperature, it is chosen on validation from the other seeds."
+)
 SELECTION = "last"
 
 ALPHA = 0.05  # of the class-bias test; the paper's is not visible
@@ -54,8 +59,7 @@ NORMALISATIONS = ("ratio", "difference")
 NORMALISE, CORRECTION = "ratio", "none"  # what the shown #SC, #TC and the claims take
 TURN = 10.0  # up to this temperature the paper sees rising or improving, beyond it falling or worsening
 N_RESAMPLES = 1000
-FEW_SEEDS = 5  # with fewer, the bootstrap over seeds is too coarse for percentiles
-PAIR = ("teacher_model", "correlation_strength")  # series are separate in these, where the file counts them as tuned
+PAIR = ("teacher_model",)  # series are separate in these, where the file counts them as tuned
 
 DS_COLOR, NDS_COLOR, TEACHER_COLOR = "#0072B2", "#6E6E6E", "#332288"
 SC_LOOK = {"color": "#0072B2", "marker": "o", "linestyle": "-"}
@@ -186,9 +190,11 @@ def find_series(sweep):
             rest = tuple(sorted((n, str(v)) for n, v in c.tuned.items() if n not in (*PAIR, "temperature")))
             pairs.setdefault(pair, {}).setdefault(rest, {})[t] = c
         for pair, candidates in pairs.items():
+            fullest = max(c.n for students in candidates.values() for c in students.values())
 
             def merit(students):
-                return (len(students), np.mean([c.mean("average", "validation") for c in students.values()]))
+                full = [c for c in students.values() if 2 * c.n >= fullest]
+                return (len(full), np.mean([c.mean("average", "validation") for c in full or students.values()]))
 
             chosen = max(candidates.values(), key=merit)
             some = next(iter(chosen.values()))
@@ -265,7 +271,8 @@ def class_bias_table(series):
         "Test accuracy in %, mean ± standard deviation over n seeds (ddof 1). #SC: classes with a significant "
         "difference between NDS and DS (Welch's t-test over seeds of class accuracy / accuracy, two-sided, p < "
         f"{ALPHA:g}, not corrected), #TC: between teacher and DS; of {series[0].m} classes about "
-        f"{ALPHA * series[0].m:.2g} are significant by chance alone. Better, worse: relatively better or worse with "
+        f"{ALPHA * series[0].m:.2g} at most are significant by chance alone (models of a seed share their start, which "
+        "makes the test conservative). Better, worse: relatively better or worse with "
         "DS. Difference: the test of class accuracy − accuracy. Corrected: of the ratio, false discovery rate by "
         "Benjamini and Hochberg; Bonferroni and Holm are in the CSV." + settings_text(series)
     )
@@ -433,7 +440,7 @@ def class_bias_figure(s, width=COLUMN):
             clip_on=False,
             **look,
         )
-    ax.axhline(ALPHA * s.m, color="#B0B0B0", lw=0.8, ls=(0, (1, 2)), zorder=1, label="expected by chance")
+    ax.axhline(ALPHA * s.m, color="#B0B0B0", lw=0.8, ls=(0, (1, 2)), zorder=1, label="by chance, at most")
     ax.set_xlabel("temperature T")
     ax.set_ylabel(f"significant classes (of {s.m})")
     ax.set_ylim(0, max(1.0, ax.get_ylim()[1]))
@@ -445,8 +452,8 @@ def class_bias_figure(s, width=COLUMN):
     caption = (
         f"Number of the {s.m} classes whose accuracy relative to the overall accuracy differs between the student "
         "without a teacher (NDS) and the distilled student (DS), #SC, and between teacher and DS, #TC: Welch's t-test "
-        f"over seeds ({seeds}), two-sided, p < {ALPHA:g}, not corrected. Dotted: what chance alone would give, "
-        f"{ALPHA * s.m:.2g}. Test set." + (" The axis of T is logarithmic." if log else "") + settings_text([s])
+        f"over seeds ({seeds}), two-sided, p < {ALPHA:g}, not corrected. Dotted: what chance alone would give at "
+        f"most, {ALPHA * s.m:.2g}. Test set." + (" The axis of T is logarithmic." if log else "") + settings_text([s])
     )
     title = s.title("#SC and #TC against temperature")
     return Drawn(
@@ -652,7 +659,9 @@ def strength_figure(family, width=COLUMN):
     wide, k = width > 5, len(measures)
     fig = new_figure(2.45 if wide else 0.7 + 1.4 * k, width)
     axes = fig.subplots(1 if wide else k, k if wide else 1, squeeze=False, sharex=not wide).ravel()
-    counts, x = [], [s.strength() for s in family]
+    n_groups = family[0].sweep.ds.sizes.get("group", 0)
+    counts = []
+    x = [s.strength() or (1 / n_groups if n_groups else 0.0) for s in family]  # 0: as they are, that is, independent
     lines = [("teacher", lambda s: s.teacher, {**TEACHER_LINE, "marker": "*", "ms": 6})]
     lines.append(("student without a teacher", lambda s: s.nds, {**NDS_LINE, "marker": "X", "ms": 4.5}))
     colors = _STRENGTH_T if len(kept) == 3 else _STRENGTH_T[1:] if len(kept) == 2 else _STRENGTH_T[1:2]
@@ -683,7 +692,8 @@ def strength_figure(family, width=COLUMN):
     fig.align_ylabels(list(axes))
     fig.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3 if wide else 2, columnspacing=1.2)
     caption = (
-        "Strength: share of the training examples of a class that are of its own group; validation and test are not "
+        "Strength: share of the training examples of a class that are of its own group (0, the data as they are, stands at "
+        "one over the number of groups); validation and test are not "
         f"biased. Mean ± standard deviation over seeds, bars end at 0 and 100; {_n_text(counts)}. EOD and DPD: every "
         "class against the rest, mean over classes." + settings_text(family[:1])
     )
@@ -716,9 +726,9 @@ def _fairness_statements():
     for measure in FAIRNESS:
         paper = f"Distilled students have a lower {WORDS[measure]} than the student without a teacher."
         out.append((f"{WORDS[measure]}: DS and NDS", paper, _better_than_nds, measure))
-    out.append(
-        ("DPD: DS and teacher", "A distilled student can have a lower DPD than its teacher.", _beats_teacher, "DPD")
-    )
+    for measure in GROUP_MEASURES:
+        paper = f"A distilled student can have a lower {measure} than its teacher."
+        out.append((f"{measure}: DS and teacher", paper, _beats_teacher, measure))
     return out
 
 
@@ -743,8 +753,8 @@ def resampled_bias(s, word, temperatures, statistic, n_resamples=N_RESAMPLES, se
     """Summary of statistic(number of significant classes [..., T]) with an interval from resampling seeds, all models
     of a seed together. (None, why) or (Summary, values at each T).
 
-    Percentile interval of the bootstrap. With fewer than FEW_SEEDS seeds resampling is too coarse and the t-interval
-    with the standard error of the bootstrap, times sqrt(n / (n - 1)), is taken instead.
+    The interval is the t-interval with the standard error of the bootstrap, times sqrt(n / (n - 1)). Resampled seeds
+    repeat, which makes variances small and counts large: percentiles of the bootstrap can lie beside the effect.
     """
     other = s.nds if word == "SC" else s.teacher
     if other is None:
@@ -781,12 +791,8 @@ def resampled_bias(s, word, temperatures, statistic, n_resamples=N_RESAMPLES, se
     parts = [numbers(distinct[i : i + chunk]) for i in range(0, len(distinct), chunk)]
     values = statistic(np.concatenate(parts))[back.ravel()]
     error = float(values.std(ddof=1))
-    if n < FEW_SEEDS:
-        half = _stats.t.ppf(0.975, n - 1) * error * math.sqrt(n / (n - 1))
-        low, high = effect - half, effect + half
-    else:
-        low, high = (float(v) for v in np.quantile(values, [0.025, 0.975]))
-    return Summary(effect, error * math.sqrt(n), n, low, high), observed
+    half = float(_stats.t.ppf(0.975, n - 1)) * error * math.sqrt(n / (n - 1))
+    return Summary(effect, error * math.sqrt(n), n, effect - half, effect + half), observed
 
 
 _OTHER = {"SC": "the student without a teacher", "TC": "the teacher"}
@@ -954,22 +960,32 @@ def _beats_teacher(s, says, measure, curve):
     if not teacher:
         return says.absent("No finished teacher.")
     validation = {t: s.fairness(s.students[t], measure, "validation") for t in curve}
-    chosen, values = {}, {}
-    for seed in sorted({k for v in curve.values() for k in v}):
-        merits = {}
-        for t in curve:
-            others = [v for k, v in validation[t].items() if k != seed] or list(validation[t].values())
-            if others and seed in curve[t]:
-                merits[t] = np.mean(others)
-        if merits:
-            chosen[seed] = min(merits, key=merits.get)
-            values[seed] = curve[chosen[seed]][seed]
+
+    def choose(without=None):
+        """seed -> T with the lowest mean over the other seeds on validation"""
+        chosen = {}
+        for seed in sorted({k for v in curve.values() for k in v if k != without}):
+            merits = {}
+            for t in curve:
+                known = {k: v for k, v in validation[t].items() if k != without}
+                others = [v for k, v in known.items() if k != seed] or list(known.values())
+                if others and seed in curve[t]:
+                    merits[t] = np.mean(others)
+            if merits:
+                chosen[seed] = min(merits, key=merits.get)
+        return chosen
+
+    def values_at(chosen):
+        return {seed: curve[t][seed] for seed, t in chosen.items()}
+
+    chosen = choose()
+    values = values_at(chosen)
     if s.teacher.n == 1 and len(values) > 1:  # one teacher for all seeds
         teacher = dict.fromkeys(values, next(iter(teacher.values())))
     common = [k for k in values if k in teacher]
     if not common:
         return says.absent("No seed has a finished teacher and student.")
-    d = paired_difference(values, teacher)
+    d = jackknife(lambda without: within_seeds(values_at(choose(without)), teacher))
     mine, its = (_mean_text(measure, (v[k] for k in common)) for v in (values, teacher))
     at = _at(sorted({chosen[k] for k in common}))
     text = f"{mine} of the student at T = {at}, {its} of its teacher; {effect_text(d)}."
@@ -996,10 +1012,8 @@ def notes(series):
         (
             "Intervals of #SC and #TC",
             f"A number of significant classes has no value per seed. Seeds are resampled {N_RESAMPLES} times, all "
-            f"models of a seed together, and the percentile interval is shown; with {MIN_SEEDS} or {FEW_SEEDS - 1} "
-            "seeds, where resampling is too coarse, the t-interval with the standard error of the bootstrap, which is "
-            "wide. Resampled seeds repeat, which changes what is significant, so the interval need not be centred on "
-            "the effect.",
+            "models of a seed together, for a standard error, and the t-interval with it is shown. It is wide: resampled "
+            "seeds repeat, which changes what is significant.",
         ),
         (
             "EOD and DPD are biased up",

@@ -61,6 +61,7 @@ class Rows:
         row = {"role": role, "seed": seed, **split, **more}
         if self.ratio is not None:
             row["imbalance_ratio"] = self.ratio
+            row["train_count"] = np.round(500 * self.ratio ** (-np.arange(self.m) / (self.m - 1)))
         if key is not None:
             self.index[(*key, seed)] = len(self.rows)
         self.rows.append(row)
@@ -254,11 +255,11 @@ def test_kendall_is_scipys(tmp_path):
 def test_zero_worst_class_with_a_hundred_classes(tmp_path):
     grid = GRID | {"data.source": '"cifar100"'}
     zero = TRUE | {("standard", "standard"): 0.0}
-    rows = Rows(SEEDS, m=100).objectives(zero, ada=False)
+    rows = Rows(SEEDS, m=100, ratio=100.0).objectives(zero, ada=False)
     found = verdicts(rows.write(tmp_path / "a.h5", grid=grid))
     assert found["2.9 (v) a"].verdict == found["2.9 (v) b"].verdict == "agrees"
     other = TRUE | {("standard", "standard"): 0.72}
-    found = verdicts(Rows(SEEDS, m=100).objectives(other, ada=False).write(tmp_path / "b.h5", grid=grid))
+    found = verdicts(Rows(SEEDS, m=100, ratio=100.0).objectives(other, ada=False).write(tmp_path / "b.h5", grid=grid))
     assert found["2.9 (v) a"].verdict == found["2.9 (v) b"].verdict == "disagrees"
 
 

@@ -10,7 +10,7 @@ from scipy import stats as _stats
 
 from ...stats import paired_difference, pareto_front, summarize
 from ...sweep import choose
-from ..common import chosen_elsewhere, effect_text, values_of
+from ..common import chosen_elsewhere, effect_text, jackknife, values_of, within_seeds
 from .view import TEACHERS, front
 
 SUFFICES = 0.01  # claim (iv): "suffices" is read as: at most so much worse
@@ -60,8 +60,23 @@ def _percent(values):
     return f"{100 * summarize(values).mean:.1f} %"
 
 
+def _of_common_seeds(a, b):
+    """Two results of chosen_elsewhere, of the seeds that both have: what a difference within seeds is about."""
+    return {s: v for s, v in a.items() if s in b}, {s: v for s, v in b.items() if s in a}
+
+
+def _compare(a, b):
+    """Summary of the worst class of the best of `a` minus that of the best of `b`, and what is chosen in both."""
+
+    def effects(without=None):
+        first, second = (chosen_elsewhere(of, without=without) for of in (a, b))
+        return within_seeds(values_of(first), values_of(second))
+
+    return jackknife(effects), *_of_common_seeds(chosen_elsewhere(a), chosen_elsewhere(b))
+
+
 def claim_mix(view, says):
-    both = chosen_elsewhere(view.students("robust", "robust"))
+    both = view.students("robust", "robust")
     mixes = [
         c
         for t in TEACHERS
@@ -70,10 +85,9 @@ def claim_mix(view, says):
         for c in view.students(t, s)
     ]
     if not both or not mixes:
-        which = "no robust student of a robust teacher" if not both else "no mix of a robust and another objective"
+        which = "No robust student of a robust teacher" if not both else "No mix of a robust and another objective"
         return says.absent(f"{which} is finished.")
-    mix = chosen_elsewhere(mixes)
-    d = paired_difference(values_of(mix), values_of(both))
+    d, mix, both = _compare(mixes, both)
     found = (
         f"Worst class {_percent(values_of(mix))} with the best mix ({_names(mix)}), {_percent(values_of(both))} with "
         f"both robust: {effect_text(d)}."
@@ -85,22 +99,30 @@ def claim_teacher(view, says):
     objectives = [t for t in TEACHERS if view.students(t, "robust") and view.teachers(t)]
     if len(objectives) < 2:
         return says.absent("Fewer than two teacher objectives have a teacher and a robust student finished.")
-    best = chosen_elsewhere([c for t in objectives for c in view.teachers(t)])
     overall = choose([c for t in objectives for c in view.teachers(t)]).configuration.teacher_objective
-    of_best, of_other, used = {}, {}, {}
-    for objective in objectives:
-        mine = chosen_elsewhere(view.students(objective, "robust"))
-        others = chosen_elsewhere([c for t in objectives if t != objective for c in view.students(t, "robust")])
-        for seed, value in mine.items():
-            teacher = best[seed][0].teacher_objective if seed in best else overall
-            if teacher == objective and seed in others:
-                of_best[seed], of_other[seed] = value[1]["worst"], others[seed][1]["worst"]
-                used[seed] = (teacher, others[seed][0].teacher_objective)
-    d = paired_difference(of_other, of_best)
+
+    def found_without(seed_left_out):
+        """seed -> (students' worst class from the best teacher, from the best other, these teachers)"""
+        best = chosen_elsewhere([c for t in objectives for c in view.teachers(t)], without=seed_left_out)
+        found = {}
+        for objective in objectives:
+            rest = [c for t in objectives if t != objective for c in view.students(t, "robust")]
+            mine = chosen_elsewhere(view.students(objective, "robust"), without=seed_left_out)
+            others = chosen_elsewhere(rest, without=seed_left_out)
+            for seed, value in mine.items():
+                teacher = best[seed][0].teacher_objective if seed in best else overall
+                if teacher == objective and seed in others:
+                    other = others[seed][0].teacher_objective
+                    found[seed] = value[1]["worst"], others[seed][1]["worst"], teacher, other
+        return found
+
+    used = found_without(None)
+    of_best, of_other = ({s: v[i] for s, v in used.items()} for i in (0, 1))
+    d = jackknife(lambda without: {s: v[1] - v[0] for s, v in found_without(without).items()})
     if not d.n:
         return says.absent("No seed has robust students of two teachers.")
-    teachers = _listed([t for t, _ in used.values()], " or ")
-    other = _listed([o for _, o in used.values()], " or ")
+    teachers = _listed([v[2] for v in used.values()], " or ")
+    other = _listed([v[3] for v in used.values()], " or ")
     found = (
         f"The {teachers} teacher has the best worst class; robust students reach {_percent(of_best)} from it and "
         f"{_percent(of_other)} from the best other one ({other}): {effect_text(d)}."
@@ -121,12 +143,12 @@ def _slope(grid, which, measure="average"):
     return float(np.mean(taus)) if taus else math.nan
 
 
-_NO_TRADEOFF = "The trade-off is no axis, or no seed has all of it."
+_NO_TRADEOFF = "The trade-off is no axis, has fewer than three values, or no seed has all of it."
 
 
 def claim_a_s(view, says):
     grids = view.seed_grids()
-    s = summarize({seed: -_slope(g, 1) for seed, g in grids.items()})
+    s = jackknife(lambda without: {seed: -_slope(g, 1) for seed, g in view.seed_grids(without).items()})
     if not s.n:
         return says.absent(_NO_TRADEOFF)
     ends = sorted({at[1] for g in grids.values() for at in g})
@@ -146,7 +168,9 @@ def claim_a_s(view, says):
 def claim_a_t(view, says):
     grids = view.seed_grids()
     by_seed = {seed: (_slope(g, 0), _slope(g, 1)) for seed, g in grids.items()}
-    s = summarize({seed: abs(b) - abs(a) for seed, (a, b) in by_seed.items()})
+    s = jackknife(
+        lambda without: {seed: abs(_slope(g, 1)) - abs(_slope(g, 0)) for seed, g in view.seed_grids(without).items()}
+    )
     if not s.n:
         return says.absent(_NO_TRADEOFF)
     taus = np.array([v for v in by_seed.values() if np.isfinite(v).all()])
@@ -158,8 +182,8 @@ def claim_a_t(view, says):
 
 
 def claim_front(view, says):
-    grids = {s: g for s, g in view.seed_grids().items() if any(at[0] == 1 for at in g) and any(at[0] < 1 for at in g)}
-    if not grids:
+    a_t = {at[0] for g in view.seed_grids().values() for at in g}
+    if 1 not in a_t or not min(a_t) < 1:
         return says.absent(_NO_TRADEOFF + " Or a_t = 1 is missing.")
 
     def share(grid):
@@ -168,7 +192,7 @@ def claim_front(view, says):
         mine = sum(points[i][0] == 1 for i in efficient) / len(efficient)
         return sum(at[0] == 1 for at in points) / len(points) - mine
 
-    s = summarize({seed: share(g) for seed, g in grids.items()})
+    s = jackknife(lambda without: {seed: share(g) for seed, g in view.seed_grids(without).items()})
     efficient = front(view.chosen_tradeoffs())
     with_one = [at for at in efficient if at[0] == 1]
     found = f"{len(with_one)} of the {len(efficient)} points on the front of the means have a_t = 1" + (
@@ -179,23 +203,18 @@ def claim_front(view, says):
 
 
 def claim_even(view, says):
-    grids = {}
-    for seed, g in view.seed_grids().items():
-        near = [at for at in g if at[0] <= NEAR and at[1] <= NEAR]
-        if near and len(near) < len(g) and (0.25, 0.25) in g:
-            grids[seed] = (g, near)
-    if not grids:
+    points = {at for g in view.seed_grids().values() for at in g}
+    near = {at for at in points if max(at) <= NEAR}
+    if (0.25, 0.25) not in points or near == points:
         return says.absent(_NO_TRADEOFF + " Or a_t = a_s = 0.25 is missing.")
 
     def even(v):
         return (v["worst"] + v["average"]) / 2
 
-    s = summarize(
-        {
-            seed: np.mean([even(g[at]) for at in near]) - np.mean([even(v) for at, v in g.items() if at not in near])
-            for seed, (g, near) in grids.items()
-        }
-    )
+    def advantage(g):
+        return np.mean([even(g[at]) for at in near]) - np.mean([even(v) for at, v in g.items() if at not in near])
+
+    s = jackknife(lambda without: {seed: advantage(g) for seed, g in view.seed_grids(without).items()})
     chosen = view.chosen_tradeoffs()
     top = max(chosen, key=lambda at: chosen[at].mean("worst", "validation") + chosen[at].mean("average", "validation"))
     found = (
@@ -212,15 +231,12 @@ def claim_validation(view, says):
     if not with_teacher or not one_hot:
         return says.absent("Robust students do not have both kinds of labels on validation.")
     common = {c.teacher_objective for c in with_teacher} & {c.teacher_objective for c in one_hot}
-    a = chosen_elsewhere([c for c in with_teacher if c.teacher_objective in common])
-    b = chosen_elsewhere([c for c in one_hot if c.teacher_objective in common])
-    d = paired_difference(values_of(a), values_of(b))
+    d, a, b = _compare(*([c for c in of if c.teacher_objective in common] for of in (with_teacher, one_hot)))
     if not d.n:
         return says.absent("No teacher has robust students with both kinds of labels on validation in one seed.")
     parts = []
     for teacher in sorted(common):
-        pair = [chosen_elsewhere([c for c in of if c.teacher_objective == teacher]) for of in (with_teacher, one_hot)]
-        one = paired_difference(*map(values_of, pair))
+        one, *_ = _compare(*([c for c in of if c.teacher_objective == teacher] for of in (with_teacher, one_hot)))
         if one.n:
             parts.append(f"{teacher} teacher {effect_text(one)}")
     found = (
@@ -245,7 +261,7 @@ def claim_zero(view, says):
     if not found:
         return says.absent("No such student is finished.")
     chosen = chosen_elsewhere(found)
-    s = summarize(values_of(chosen))
+    s = jackknife(lambda without: values_of(chosen_elsewhere(found, without=without)))
     text = f"Worst class {_percent(values_of(chosen))} with the best of them ({_names(chosen)})."
     measure = f"their worst class; 0 is read as below {100 * RARE:.0f} %"
     return says.judged(text, s, measure=measure, bound=RARE, claimed="<", unit="%")
@@ -254,9 +270,10 @@ def claim_zero(view, says):
 def claim_not_zero(view, says):
     if not _many_and_rare(view):
         return says.absent("Not a long-tailed data set of a hundred classes.")
-    plain = chosen_elsewhere([c for s in _PLAIN for c in view.students("standard", s)])
-    fair = chosen_elsewhere([c for s in ("balanced", "robust") for c in view.students("standard", s)])
-    d = paired_difference(values_of(fair), values_of(plain))
+    d, fair, plain = _compare(
+        [c for s in ("balanced", "robust") for c in view.students("standard", s)],
+        [c for s in _PLAIN for c in view.students("standard", s)],
+    )
     if not d.n:
         return says.absent("No such students are finished.")
     text = (

@@ -168,9 +168,11 @@ def pareto_table(view):
     shown, numbers = [], []
     for at in efficient:
         c = chosen[at]
-        marks = ["selected"] if at == held else ["best worst class on validation"] if at == free else []
         line = {"a_t": f"{at[0]:g}", "a_s": f"{at[1]:g}", "average": cell(c.summary("average"))}
-        shown.append(line | {"worst class": cell(c.summary("worst")), "n": str(c.n), "by validation": ", ".join(marks)})
+        line |= {"worst class": cell(c.summary("worst")), "n": str(c.n)}
+        if at in (held, free):
+            line["by validation"] = "selected" if at == held else "best worst class on validation"
+        shown.append(line)
     for at, c in chosen.items():
         marks = {"a_t": at[0], "a_s": at[1], "on_front": at in efficient, "selected": at == held}
         numbers.append(_record(view, c, None, **marks))
@@ -179,6 +181,8 @@ def pareto_table(view):
         f"mean in both; of {len(chosen)}. It describes the test means and was not used to choose anything. "
         "Temperatures by the worst class on validation."
     )
+    if held is not None and held not in efficient:
+        caption += f" What validation selects, a_t = {held[0]:g} and a_s = {held[1]:g}, is not among them."
     papers = view.paper_front()
     if papers:
         points = [f"({n.a[0]:g}, {n.a[1]:g}) {n.average_text()} / {n.worst_text()}" for n in papers]

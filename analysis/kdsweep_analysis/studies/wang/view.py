@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from ...classes import is_balanced
 from ...selection import choose_configuration
 from ...stats import pareto_front, summarize
 from ...sweep import choose
@@ -21,10 +22,9 @@ class View(Scope):
 
     def __init__(self, sweep, scenario):
         super().__init__(sweep, scenario)
-        self.ratio = number(self.of("imbalance_ratio"))
-        if self.ratio is None:  # the grid does not tell: the training examples do
-            count = sweep.train_count(scenario)
-            self.ratio = float(count.max() / max(1, count.min())) if count is not None else 1.0
+        count = sweep.train_count(scenario)  # data may have a long tail of their own
+        self.ratio = number(self.of("imbalance_ratio")) or 1.0 if count is None else count.max() / max(1, count.min())
+        self.balanced = is_balanced(count) if count is not None else self.ratio == 1
         self.data = self.reference_data()
         teacher, _, student = self.networks().partition(" -> ")
         # The paper's smaller student is a ResNet-32; its other tables are of self-distillation.
@@ -32,7 +32,7 @@ class View(Scope):
         self.paper_networks = f"resnet56 -> resnet{32 if self.smaller else 56}"
         fixed = sweep.key("teacher_seed") not in ("", "-1")
         self.grid_table = f"supplement, table {2 if self.smaller else 1 if fixed else 3}"
-        self._tradeoffs = self._seed_grids = None
+        self._tradeoffs, self._seed_grids = None, {}
 
     # -- configurations --
 
@@ -75,7 +75,7 @@ class View(Scope):
 
     def standard_distillation(self):
         found = self.students("standard", "standard")
-        if not found and self.ratio == 1:  # balanced data: both objectives are the same
+        if not found and self.balanced:  # balanced data: both objectives are the same
             found = self.students("balanced", "balanced") or self.tradeoffs().get((0.0, 0.0), [])
         return found
 
@@ -89,7 +89,7 @@ class View(Scope):
             return None if number(value) is None else (number(value), 2)
         if kind in ("balanced", "robust"):
             return (0.0 if kind == "balanced" else 1.0), 1
-        return (0.0, 0) if kind == "standard" and self.ratio == 1 else None
+        return (0.0, 0) if kind == "standard" and self.balanced else None
 
     def tradeoffs(self):
         """(a_t, a_s) -> configurations; {} unless the trade-off is an axis. Where a grid says the same twice, as
@@ -115,13 +115,13 @@ class View(Scope):
         found = {at: choose(cs).configuration for at, cs in self.tradeoffs().items()}
         return {at: c for at, c in found.items() if c is not None}
 
-    def seed_grids(self):
-        """seed -> {(a_t, a_s): {"worst", "average"}}, only seeds that have every cell."""
-        if self._seed_grids is None:
-            cells = {at: chosen_elsewhere(cs) for at, cs in self.tradeoffs().items()}
+    def seed_grids(self, without=None):
+        """seed -> {(a_t, a_s): {"worst", "average"}}, only seeds that have every cell; `without`: of chosen_elsewhere."""
+        if without not in self._seed_grids:
+            cells = {at: chosen_elsewhere(cs, without=without) for at, cs in self.tradeoffs().items()}
             seeds = set.intersection(*(set(c) for c in cells.values())) if cells else ()
-            self._seed_grids = {s: {at: c[s][1] for at, c in cells.items()} for s in sorted(seeds)}
-        return self._seed_grids
+            self._seed_grids[without] = {s: {at: c[s][1] for at, c in cells.items()} for s in sorted(seeds)}
+        return self._seed_grids[without]
 
     # -- the paper --
 
@@ -181,7 +181,7 @@ def methods(view):
         ("standard distillation", view.standard_distillation()),
         ("robust student", view.students("standard", "robust")),
     ]
-    if view.ratio > 1:
+    if not view.balanced:
         rows.append(("balanced student", view.students("standard", "balanced")))
     rows += [
         ("AdaMargin", view.students("standard", "ada_margin")),
@@ -201,7 +201,7 @@ def decisions(view):
     if any(n not in ds for n in names) or "decision" not in ds:
         return "the file holds no decisions after training"
     c = choose(view.teachers("standard")).configuration
-    if c is None and view.ratio == 1:
+    if c is None and view.balanced:
         c = choose(view.teachers("balanced") or view.teachers("tradeoff 0")).configuration
     if c is None:
         return "no standard teacher is finished"
