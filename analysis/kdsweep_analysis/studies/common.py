@@ -523,10 +523,13 @@ def open_sweeps(paths, selection="last") -> list[StudySweep]:
     for files in families.values():
         ds, sources = _join(files)
         out.append(StudySweep(ds, selection, sources))
+    names = [_data_name(sweep) for sweep in out]
+    for sweep, name, files in zip(out, names, families.values()):
+        alike = names.count(name) > 1  # other sizes of the same source: the files tell them apart
+        sweep.name = f"{name} ({', '.join(dict.fromkeys(Path(path).stem for path, _ in files))})" if alike else name
     for i, sweep in enumerate(out):
-        sweep.name = _data_name(sweep)
         if [s.name for s in out[:i]].count(sweep.name):
-            sweep.name += f" ({i + 1})"
+            sweep.name += f" {i + 1}"
     return out
 
 
