@@ -126,15 +126,18 @@ def test_opposite_disagrees(planted):
     assert v["1.1 AdaAlpha: average"] == common.NOT_IN_SWEEP  # there is no gain to keep
 
 
-@pytest.mark.parametrize(("better", "expected"), [(-0.05, common.AGREES), (0.05, common.DISAGREES)])
-def test_mistakes_are_amplified_where_the_student_errs_more_than_its_teacher(planted, better, expected):
-    """Whatever it gains on the one-hot student there."""
+@pytest.mark.parametrize(
+    ("one_hot", "distilled", "expected"),
+    [(-0.02, -0.07, common.AGREES), (-0.02, 0.05, common.DISAGREES), (-0.12, -0.07, common.DISAGREES)],
+)
+def test_mistakes_are_amplified_beyond_teacher_and_one_hot_student(planted, one_hot, distilled, expected):
+    """A student that errs more than its teacher, but less than it would by itself, amplifies nothing."""
 
     def recall(row):
         hard = EASY < np.sort(EASY)[M // 2]
-        return teacher_recall(row) + {"teacher": 0, "baseline": -0.1}.get(row["role"], np.where(hard, better, 0.02))
+        return teacher_recall(row) + {"teacher": 0, "baseline": one_hot}.get(row["role"], np.where(hard, distilled, 0.02))
 
-    path = planted(f"amplified{better}", recall, copied=lambda row: 0.0, seeds=(0, 1, 2, 3), ratios=(1.0,))
+    path = planted(f"amplified{one_hot}{distilled}", recall, copied=lambda row: 0.0, seeds=(0, 1, 2, 3), ratios=(1.0,))
     assert verdicts(claims(path))["1.1 amplified"] == expected
 
 
