@@ -221,9 +221,9 @@ def test_noise_is_not_enough_and_says_how_many_more(tmp_path):
 
 
 def good(a_t, a_s):
-    """a_s trades average for the worst class, a_t does nothing but hurt at 1; best balance at (0.25, 0.25)."""
+    """a_s trades average for the worst class, a_t hurts at both ends; best balance at (0.25, 0.25)."""
     bonus = 0.03 * (a_t <= 0.5 and a_s <= 0.5) + 0.02 * (a_t == a_s == 0.25)
-    return 0.5 + 0.15 * a_s + bonus - 0.1 * (a_t == 1), 0.85 - 0.06 * a_s - 0.03 * (a_t == 1)
+    return 0.5 + 0.15 * a_s + bonus - 0.1 * (a_t == 1), 0.85 - 0.06 * a_s - 0.01 * (a_t in (0, 1))
 
 
 def bad(a_t, a_s):

@@ -166,19 +166,14 @@ def claim_a_s(view, says):
 
 
 def claim_a_t(view, says):
-    grids = view.seed_grids()
-    by_seed = {seed: (_slope(g, 0), _slope(g, 1)) for seed, g in grids.items()}
-    s = jackknife(
-        lambda without: {seed: abs(_slope(g, 1)) - abs(_slope(g, 0)) for seed, g in view.seed_grids(without).items()}
-    )
+    s = jackknife(lambda without: {seed: abs(_slope(g, 0)) for seed, g in view.seed_grids(without).items()})
     if not s.n:
         return says.absent(_NO_TRADEOFF)
-    taus = np.array([v for v in by_seed.values() if np.isfinite(v).all()])
-    found = (
-        f"Kendall's tau of average accuracy is {taus[:, 0].mean():+.2f} with a_t and {taus[:, 1].mean():+.2f} with a_s."
-    )
-    measure = "size of tau with a_s minus size of tau with a_t; paper: above 0"
-    return says.judged(found, s, measure=measure, unit="")
+    taus = np.array([(_slope(g, 0), _slope(g, 1)) for g in view.seed_grids().values()])
+    taus = np.nanmean(taus, axis=0)
+    found = f"Kendall's tau of average accuracy is {taus[0]:+.2f} with a_t and {taus[1]:+.2f} with a_s."
+    measure = f"size of tau of average accuracy and a_t; not almost monotone is read as below {MONOTONE:g}"
+    return says.judged(found, s, measure=measure, bound=MONOTONE, claimed="<", unit="")
 
 
 def claim_front(view, says):
