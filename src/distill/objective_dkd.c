@@ -1,9 +1,9 @@
 /*
- * dkd: decoupled distillation (Zhao et al., CVPR 2022; methods 4.8). At temperature T, y the label, r = 1 - q_y and q' the softmax among the
- * other classes, r^t and p' the teacher's:
+ * dkd: decoupled distillation (Zhao et al., CVPR 2022; methods 4.8). At temperature T, y the label, r = 1 - q_y and q' the softmax among the other
+ * classes, r^t and p' the teacher's:
  *     T^2 min(epoch / warmup, 1) [alpha KL((p_y, r^t) || (q_y, r)) + beta KL(p' || q')]
- * is the teacher term; its epoch counts from 1 and is one number for a whole epoch, as in the authors' code. Its gradient with respect to z = f / T is alpha (q_y - p_y) at y and alpha q'_k (r - r^t) + beta (q'_k - p'_k)
- * elsewhere. The one-hot term is the cross-entropy.
+ * is the teacher term; its epoch counts from 1 and is one number for a whole epoch, as in the authors' code. Its gradient with respect to z = f / T
+ * is alpha (q_y - p_y) at y and alpha q'_k (r - r^t) + beta (q'_k - p'_k) elsewhere. The one-hot term is the cross-entropy.
  */
 #include <math.h>
 

@@ -1,9 +1,9 @@
 /*
- * group_dro: max_g E[l | G = g] over classes or groups of the data, methods 2.4 and 4.6 (Sagawa et al., ICLR 2020, algorithm 1): minimise
- * sum_g lambda_g l_g, l_g the mean loss of the batch's examples of g (0 without any), that is, weights lambda_g n / n_g(batch) of examples.
- * The multipliers follow l_g + C / sqrt(n_g), n_g training examples, also of what is absent from the batch: l_g of the batch's one-hot
- * cross-entropies, before its gradient, or of validation (kds_loss_update_end). What has no training examples has lambda = 0 for good: what it had would reach no example, and validation
- * would give it ever more.
+ * group_dro: max_g E[l | G = g] over classes or groups of the data, methods 2.4 and 4.6 (Sagawa et al., ICLR 2020, algorithm 1): minimise sum_g
+ * lambda_g l_g, l_g the mean loss of the batch's examples of g (0 without any), that is, weights lambda_g n / n_g(batch) of examples. The
+ * multipliers follow l_g + C / sqrt(n_g), n_g training examples, also of what is absent from the batch: l_g of the batch's one-hot cross-entropies,
+ * before its gradient, or of validation (kds_loss_update_end). What has no training examples has lambda = 0 for good: what it had would reach no
+ * example, and validation would give it ever more.
  */
 #include <math.h>
 #include <string.h>

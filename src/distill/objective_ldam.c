@@ -1,12 +1,13 @@
 /*
  * ldam: cross-entropy of s (f - Delta_y onehot_y), Delta_y = C / n_y^(1/4), the largest of them ldam_margin; then the deferred weights of
- * class_balanced (Cao et al., NeurIPS 2019; methods 4.3). That is the one-sided margin loss of methods 0.4 with rho_y = s Delta_y on logits
- * s f; where the student is tempered, s f / T and s Delta_y / T. The authors' s = 30 goes with normalised features and weights, which the models here do not have. n_y: as of the weights.
+ * class_balanced (Cao et al., NeurIPS 2019; methods 4.3). That is the one-sided margin loss of methods 0.4 with rho_y = s Delta_y on logits s f;
+ * where the student is tempered, s f / T and s Delta_y / T. The authors' s = 30 goes with normalised features and weights, which the models here do
+ * not have. n_y: as of the weights.
  *
- * The weighted losses of a batch are divided by the sum of its weights, as by the authors' F.cross_entropy(weight=): one-hot term
- * sum_i w_{y_i} l_i / sum_i w_{y_i}, teacher term sum_i sum_y w_y p_y(x_i) l_y(x_i) / sum_i sum_y w_y p_y(x_i). Divided by the number of
- * examples (class_balanced: so do Cui et al., whose weights have mean 1 over classes), the step would shrink when the weights come into force:
- * most examples are of classes of small weight.
+ * The weighted losses of a batch are divided by the sum of its weights, as by the authors' F.cross_entropy(weight=): one-hot term sum_i w_{y_i} l_i
+ * / sum_i w_{y_i}, teacher term sum_i sum_y w_y p_y(x_i) l_y(x_i) / sum_i sum_y w_y p_y(x_i). Divided by the number of examples (class_balanced: so
+ * do Cui et al., whose weights have mean 1 over classes), the step would shrink when the weights come into force: most examples are of classes of
+ * small weight.
  */
 #include <math.h>
 #include <string.h>
