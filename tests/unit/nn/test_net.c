@@ -751,7 +751,8 @@ static void rows_are_independent(void **state)
             fill_values(&g);
             assert_true(g.arena.size < f.arena.size);
             fill_rows(&g, 10, 20);
-            assert_rows(&g.kernels, kds_net_forward(g.net, 10, KDS_NET_EVALUATES), all + 20 * N_CLASSES, 10 * N_CLASSES);
+            assert_rows(&g.kernels, kds_net_forward(g.net, 10, KDS_NET_EVALUATES), all + 20 * N_CLASSES,
+                        10 * N_CLASSES);
             tear_down(&g);
             tear_down(&f);
         }
