@@ -703,7 +703,8 @@ static void assert_rows(const kds_kernels *kernels, const float *rows, const flo
     }
     double largest = 0;
     for (int i = 0; i < n; i++) {
-        largest = fmax(largest, fabs((double)expected[i]));
+        const double size = fabs((double)expected[i]);
+        largest = size > largest ? size : largest;
     }
     for (int i = 0; i < n; i++) {
         assert_true(fabs((double)rows[i] - (double)expected[i]) <= 64 * 0x1p-24 * largest);
