@@ -38,11 +38,10 @@ typedef struct kds_loss_inputs {
     const int32_t *group_count; /* [n_groups] training examples of each group; NULL without groups */
     /* The same of validation. Objectives whose multipliers are learnt there look at one of them. */
     const int32_t *validation_count, *validation_group_count;
-    const float *teacher_train_logits; /* [n_train][n_classes]; NULL without a teacher */
-    const float
-        *teacher_validation_logits;  /* [n_validation][n_classes]: only margins and teacher_validates look at it */
-    const int32_t *train_label;      /* [n_train]: only ada_alpha and ada_margin look at it */
-    const int32_t *validation_label; /* [n_validation]: the same */
+    const float *teacher_train_logits;      /* [n_train][n_classes]; NULL without a teacher */
+    const float *teacher_validation_logits; /* [n_validation][n_classes]: for margins and the teacher's validation */
+    const int32_t *train_label;             /* [n_train]: only ada_alpha and ada_margin look at it */
+    const int32_t *validation_label;        /* [n_validation]: the same */
 } kds_loss_inputs;
 
 /* Examples with what is known of them. Borrowed. */

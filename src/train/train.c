@@ -485,8 +485,8 @@ static void tell_fraction(const kds_run *run)
     }
 }
 
-/* Multipliers move after every robust.every steps, from the very end of the training too: an average of iterates has the last one in it, and
- * none of an untrained network, whose normalisation knows nothing of the data yet. */
+/* Multipliers move after every robust.every steps, after the last step too where it is one of them. No update, and no iterate of an average,
+ * comes from the untrained network: its normalisation knows nothing of the data yet. */
 static bool is_update_due(const kds_run *run)
 {
     const run_position *at = &run->position;
